@@ -22,7 +22,6 @@ from .. import tuning
 from ..client.access import IndexDownload
 from ..client.store import StaticStore, download_index_by
 from ..errors import StoreError
-from ..signals import request_finished
 from .credentials import (
     NetrcFile,
     bucket_options,
@@ -168,29 +167,9 @@ def _keep_in_output(context: click.Context, parameter: click.Parameter, value: A
     output = context.ensure_object(CommonOptions).output
     setattr(output, parameter.name, value)
     if parameter.name == "verbose" and value > 1 and not context.resilient_parsing:
-        context.with_resource(_requests_shown(output))
+        from .bars import requests_shown  # slow to import
 
-
-@contextlib.contextmanager
-def _requests_shown(output: Output) -> Iterator[None]:
-    def show(
-        store: object,
-        *,
-        method: str,
-        url: str,
-        status: int | None,
-        bytes: int,
-        seconds: float,
-        attempt: int,
-        error: StoreError | None,
-    ) -> None:
-        answer = "no answer" if status is None else str(status)
-        text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
-        text += f", attempt {attempt}" if attempt > 1 else ""
-        output.log(text if error is None else f"{text}: {error.args[0]}")
-
-    with request_finished.connected_to(show):
-        yield
+        context.with_resource(requests_shown(output))
 
 
 def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -39,8 +39,7 @@ def read(document: Document) -> Iterator[Entry]:
 
     Examples
     --------
-    >>> document = Document("https://data.example.org/registry.txt", b"a.csv md5:0cc175b9", None, None)
-    >>> list(read(document))
+    >>> list(read(Document("https://data.example.org/", b"a.csv md5:0cc175b9", None, None)))
     [Entry(key='a.csv', metadata={'md5': '0cc175b9'}, href=None)]
     """
     for number, line in _lines(document):

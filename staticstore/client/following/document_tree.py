@@ -20,8 +20,9 @@ from ...errors import (
 )
 from ...formats import Document
 from ...formats.parsing import MOST_PROBLEMS, ParsedDocument, parse
-from ...index.placed import Placed, href_problem, is_data_url, resolved_url
+from ...index.placed import Placed
 from ...transport.http.document import Absent
+from ...transport.http.elsewhere import Location, locate
 from ...transport.http.failures import status_error
 from ...transport.http.wire import SizeLimit
 from .current_document import CurrentDocument
@@ -58,18 +59,18 @@ class _Said(NamedTuple):
     size: int
     #: None once a snapshot has the entries, and nothing else does.
     parsed: ParsedDocument | None
-    #: Where it leads: URLs, without those that are refused.
-    links: tuple[tuple[str, Link], ...]
+    #: Where it leads, without what is refused.
+    links: tuple[tuple[Location, Link], ...]
     warnings: tuple[str, ...]
 
 
 class _Node:
     """A document, and what is known of it."""
 
-    def __init__(self, session: Session, url_path: str, url: str) -> None:
-        self.document = CurrentDocument(session, url_path)
-        #: Where it was asked for.
-        self.url = url
+    def __init__(self, location: Location) -> None:
+        self.document = CurrentDocument(*location)
+        #: Where it is asked for.
+        self.url = location.url
         self.depth = 0
         self.note: str | None = None
         self.is_leaf = False
@@ -109,7 +110,7 @@ class DocumentTree:
         self._session = session
         self._read = read
         self._max_bytes = max_bytes
-        self._first = _Node(session, root.document, root.join(root.document))
+        self._first = _Node(Location(session, root.document))
         self._nodes = {self._first.url: self._first}
         self._polls = 0
 
@@ -220,12 +221,12 @@ class DocumentTree:
 
     def _next_level(self, level: Iterable[_Node], reached: dict[str, _Node]) -> Iterator[_Node]:
         for node in level:
-            for url, link in () if node.said is None else node.said.links:
-                if url in reached:
+            for location, link in () if node.said is None else node.said.links:
+                if (url := location.url) in reached:
                     continue
                 # Further pages of one list are no deeper.
                 is_page = url.partition("?")[0] == node.url.partition("?")[0]
-                other = self._nodes.get(url) or _Node(self._session, url, url)
+                other = self._nodes.get(url) or _Node(location)
                 other.depth = node.depth + (not is_page)
                 other.note, other.is_leaf = link.note, link.leaf
                 if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_DEPTH:
@@ -287,32 +288,12 @@ class DocumentTree:
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
-                links.append((self._target(url, link.href), link))
-            except ValueError as error:
-                problems.append(f"a link is not followed: {error}")
+                links.append((locate(Placed(link.href, url), self._session), link))
+            except (TransportError, TypeError) as error:
+                problems.append(f"a link is not followed: {error.args[0]}")
         shown = without_secrets(url)
         warnings = tuple(f"{shown}: {text}" for text in problems)
         return _Said(found.sha256, size, parsed, tuple(links), warnings)
-
-    def _target(self, url: str, href: str) -> str:
-        """Return where a link leads.
-
-        Raises
-        ------
-        ValueError
-            No reader may go there.
-        """
-        root = self._session.root
-        if not isinstance(href, str):
-            raise ValueError(f"a link is text, not {type(href).__name__}")
-        if is_data_url(href):
-            raise ValueError("it holds the document itself")
-        if (problem := href_problem(href, https_only=url.startswith("https:"))) is not None:
-            raise ValueError(problem)
-        target = resolved_url(Placed(href, url), root.url)
-        if root.is_local and not target.startswith(root.url):
-            raise ValueError("it leads out of the folder of the first document")
-        return target
 
 
 class _Budget:
