@@ -25,13 +25,7 @@ from ..folder.retention import files_below, packs_of, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
-from .fetching import (
-    Fetching,
-    ProgressSum,
-    ValueProgress,
-    check_index_links,
-    link_problems,
-)
+from .fetching import Fetching, ProgressSum, ValueProgress, check_index_links, link_problems
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
@@ -125,6 +119,7 @@ class MirrorRun:
         self._old_count = len(self._old_index)  # for the guards
         self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
         self._wanted: list[str] = []
+        self._described: Mapping[str, Any] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
         # Files of the site's own words; None while unknown.
         self._about_names: frozenset[str] | None = None
@@ -165,6 +160,8 @@ class MirrorRun:
         self._contents: dict[str, Content] = new.contents_of(keys)
         # Entries are checked when first read; a bad one is left out.
         self._keys = [key for key in keys if key in self._contents]
+        # Then the copy's index says otherwise where they are: below data/.
+        self._has_placed = any(one.placed is not None for one in self._contents.values())
 
     @property
     def kept(self) -> int:
@@ -303,14 +300,17 @@ class MirrorRun:
                     limit=self.limit,
                     progress=ProgressSum(total, progress, value_progress),
                     modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
+                    describes=self._has_placed,
                 )
                 wanted = self._wanted
-                if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                # A pack may hold values that are skipped; an index of the copy's own names none.
+                if self._is_whole and not (self.skipped or self._has_placed):
                     wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
                 fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = staging.keys
+            self._described = fetching.described
             self._check_lost()
             self._write(staging)
             self.deleted = sum(self.survey.obstacles[place] for place in staging.removed)
@@ -341,17 +341,19 @@ class MirrorRun:
         staging.sync_folders()
 
     def _index_files(self) -> IndexFiles:
-        if self._is_whole and not self.failed and not self.skipped:
+        if self._is_whole and not (self.failed or self.skipped or self._has_placed):
             return files_of_whole(self.folder, self.origin, self._packs, self._entries)
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         # A value that failed keeps its old entry, if its old file is there.
-        new = self.origin.snapshot
+        new, kept = self.origin.snapshot, self.survey.kept
         # Many at once take a fifth of the time of each by itself.
         for key, entry in new.query() if self._settled else new.stored.entries_of(self._keys):
             if key not in self.failed and key not in self.skipped:
                 hide(entry)
+                if self._has_placed and (one := kept.get(key) or self._described.get(key)):
+                    entry |= {"size": one.size, "sha256": one.sha256}
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]
