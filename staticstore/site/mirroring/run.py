@@ -122,7 +122,6 @@ class MirrorRun:
         self._wanted: list[str] = []
         self._described: Mapping[str, Any] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
-        # Files of the site's own words; None while unknown.
         self._about_names: frozenset[str] | None = None
 
     def _read_index(self) -> None:
