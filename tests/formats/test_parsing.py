@@ -44,7 +44,7 @@ def test_a_text_stays_byte_for_byte() -> None:
 
 def test_a_raw_value_of_msgspec_is_a_text() -> None:
     raw = msgspec.json.decode(b'{"a": {"n": 1}}', type=dict[str, msgspec.Raw])["a"]
-    assert entry_of(Entry("a", raw)) == {"n": 1}  # type: ignore[arg-type]
+    assert entry_of(Entry("a", raw)) == {"n": 1}
 
 
 def test_texts_count_as_unchecked() -> None:
@@ -78,7 +78,7 @@ def test_a_key_that_is_no_text_is_reported(key: Any) -> None:
     assert "a key is text" in parsed(Entry(key, {})).warnings[0]
 
 
-@pytest.mark.parametrize("value", [object(), {1j: 2}, 1 << 70])
+@pytest.mark.parametrize("value", [object(), {1j: 2}])
 def test_metadata_that_json_cannot_express_is_reported(value: Any) -> None:
     found = parsed(Entry("good", {}), Entry("bad", {"v": value}))
     assert list(found.entries) == ["good"]

@@ -44,7 +44,8 @@ def test_digests_are_those_that_pooch_reads(tmp_path: Path) -> None:
     theirs = real_pooch.create(path=tmp_path, base_url="", registry=None)
     theirs.load_registry(tmp_path / "registry.txt")
     for entry in read(REGISTRY):
-        ((algorithm, digest),) = dict(entry.metadata).items()
+        assert not isinstance(entry.metadata, bytes)
+        ((algorithm, digest),) = entry.metadata.items()
         text = theirs.registry[entry.key]
         assert algorithm == real_pooch.hashes.hash_algorithm(text)
         assert digest.lower() == text.rpartition(":")[2]
