@@ -301,7 +301,7 @@ class Sender:
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
-        if url != self._root.url or not _HAS_ALL_IN_VARIABLES:
+        if not (self._root.shares_origin(url) and _HAS_ALL_IN_VARIABLES):
             return self._proxies_of_environment(url)
         # What `get_environ_proxies` looks at, all variables, takes long for many small reads.
         variables = tuple(map(os.environ.get, _PROXY_VARIABLES))
