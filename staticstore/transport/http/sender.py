@@ -96,8 +96,7 @@ class OwnConnections(NamedTuple):
 class Sender:
     """A sender of single requests to one root, without retries.
 
-    Secrets go to the root's own origin only.  No cookies are kept.  Any thread
-    may use it.
+    Secrets go to the root's own origin only.  No cookies are kept.  Thread-safe.
 
     Parameters
     ----------
