@@ -27,6 +27,7 @@ from ...transport.http.elsewhere import Location, locate
 from ...transport.http.failures import status_error
 from ...transport.http.wire import SizeLimit
 from .current_document import CurrentDocument
+from .documents import excerpt_of
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
@@ -285,7 +286,11 @@ class DocumentTree:
         body = bytes(found.body)
         found.body.clear()  # large documents are not held twice
         document = Document(url, body, media_type or None, node.note)
-        parsed = parse(self._read, document, root_url)
+        try:
+            parsed = parse(self._read, document, root_url)
+        except IndexFormatError as error:
+            error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
+            raise
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
