@@ -18,6 +18,7 @@ from . import Document, Entry
 
 __all__ = ["is_likely", "read"]
 
+_BLANKS = re.compile(r"[ \t\r\n]+")  # those of a shell: a name may have others
 _QUOTING = re.compile(r"[\"'\\]")
 _DIGEST = re.compile(r"(?:[A-Za-z0-9_-]+:)?[0-9A-Fa-f]{8,}\Z")
 _SAMPLED_LINES = 20
@@ -34,13 +35,13 @@ def read(document: Document) -> Iterator[Entry]:
     Raises
     ------
     ValueError
-        A line has not two or three parts, or a quotation is not closed; it names the line.
+        A line has not two or three parts, the second is no digest, or a quotation is not
+        closed; it names the line.
 
     Examples
     --------
-    >>> document = Document("https://data.example.org/registry.txt", b"a.csv md5:0CC1", None, None)
-    >>> list(read(document))
-    [Entry(key='a.csv', metadata={'md5': '0CC1'}, href=None)]
+    >>> list(read(Document("https://data.example.org/", b"a.csv md5:0cc175b9", None, None)))
+    [Entry(key='a.csv', metadata={'md5': '0cc175b9'}, href=None)]
     """
     for number, line in _lines(document):
         try:
@@ -52,6 +53,8 @@ def read(document: Document) -> Iterator[Entry]:
                 f"line {number} of the registry has {len(parts)} parts, not a name, a digest "
                 "and perhaps a URL"
             )
+        if not _DIGEST.match(parts[1]):
+            raise ValueError(f"line {number} of the registry: {parts[1]!r} is no digest")
         algorithm, _, digest = parts[1].rpartition(":")
         metadata = {algorithm.lower() or "sha256": digest}
         yield Entry(parts[0], metadata, parts[2] if len(parts) == 3 else None)
@@ -78,4 +81,4 @@ def _lines(document: Document) -> Iterator[tuple[int, str]]:
 
 def _parts(line: str) -> list[str]:
     # Splitting as a shell does takes ten times as long.
-    return shlex.split(line) if _QUOTING.search(line) else line.split()
+    return shlex.split(line) if _QUOTING.search(line) else _BLANKS.split(line)

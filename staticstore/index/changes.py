@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import IndexFormatError, quoted
 from . import codec
-from .fields import entry_problem, key_problem, visible_metadata
+from .fields import entry_problem, key_problem
+from .hidden import visible_metadata
 from .notebook import MOST_ROWS, table
 
 if TYPE_CHECKING:
@@ -285,8 +286,15 @@ def change_lines(changes: Iterable[tuple[str, bytes | None]]) -> bytes:
     )
 
 
-def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
+def parse_change_lines(body: bytes, *, https_only: bool = False) -> dict[str, bytes | None]:
     r"""Parse a change file: raw entries by key, None for a deleted key.
+
+    Parameters
+    ----------
+    body : bytes
+        The file.
+    https_only : bool, optional
+        As of `Index.parse`.
 
     Raises
     ------
@@ -302,7 +310,10 @@ def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
     for line in body.splitlines():
         key, raw = codec.split_change(line)
         text = bytes(raw)
-        problem = key_problem(key) if text == b"null" else entry_problem(key, raw)
+        if text == b"null":
+            problem = key_problem(key)
+        else:
+            problem = entry_problem(key, raw, https_only=https_only)
         if problem is not None:
             raise IndexFormatError(f"a change that cannot be applied: {problem}", key=key)
         found[key] = None if text == b"null" else text
