@@ -19,6 +19,8 @@ _DEPENDENCIES = (
     "numpy >=1.19,<3",
     "python >=3.11,<3.12.0a0",
     "python_abi 3.11.* *_cp311",
+    "libzlib >=1.3.1,<2.0a0",
+    "__glibc >=2.17,<3.0.a0",
 )
 
 
@@ -31,7 +33,7 @@ def package(number: int) -> tuple[str, dict[str, Any]]:
         "build": build,
         "build_number": number % 3,
         "constrains": ["tensorflow >=2.0"],
-        "depends": list(_DEPENDENCIES[: 1 + number % 5]),
+        "depends": list(_DEPENDENCIES[: 3 + number % 5]),
         "license": "BSD-3-Clause",
         "license_family": "BSD",
         "md5": hashlib.md5(b"%d" % number, usedforsecurity=False).hexdigest(),
