@@ -16,8 +16,7 @@ from . import Document, Entry, Link
 
 __all__ = ["is_likely", "read"]
 
-# Each takes linear time on any page, as html.parser does not: it passes no "<" at which another
-# match may begin, or it passes all that is left.
+# All take linear time, as html.parser does not: they pass no "<" at which a match may begin.
 _UNSEEN = re.compile(rb"(?is)<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)")
 _LINK = re.compile(r"""(?i)<a\s(?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""")
 _HREF = re.compile(r"""(?i)\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
@@ -95,7 +94,7 @@ def _of_json(body: bytes) -> _Listed:
 def _of_html(url: str, body: bytes) -> _Listed:
     page = body.decode("utf-8-sig", "surrogateescape")
     scheme, host, path, *_ = urlsplit(url)
-    folder = path.rpartition("/")[0] + "/"
+    folder = path[: path.rfind("/") + 1]
     beginnings = (f"{scheme}://{host}{folder}", f"//{host}{folder}", folder, "./")
     links = list(_LINK.finditer(page))
     for link, after in zip_longest(links, links[1:]):

@@ -56,9 +56,8 @@ def is_likely(document: Document) -> bool:
 
 
 def _packages(body: bytes) -> Iterator[Entry]:
-    # A view of each package takes less memory than its bytes, as long as there are few others.
-    is_large = len(body) > tuning.CONDA_PATIENT_BYTES
-    found = _decoder(Hashable if is_large else str).decode(body)
+    key = Hashable if len(body) > tuning.CONDA_PATIENT_BYTES else str
+    found = _decoder(key).decode(body)
     if found.packages is None and found.conda is None:
         raise ValueError('it has neither "packages" nor "packages.conda"')
     base = found.info.get("base_url") if isinstance(found.info, dict) else None
@@ -70,7 +69,6 @@ def _packages(body: bytes) -> Iterator[Entry]:
         names, texts = iter(packages), iter(packages.values())
         while some := list(islice(texts, tuning.CONDA_BATCH_ENTRIES)):
             keys = list(islice(names, len(some)))
-            # CEP 15; without it, packages are beside the document.
             hrefs = [f"{base.rstrip('/')}/{quote(key)}" for key in keys] if base else repeat(None)
             yield from map(Entry, keys, _lowered(some), hrefs)
 
@@ -115,10 +113,8 @@ def _lowered_text(text: bytes) -> bytes:
         package = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:  # who reads it leaves it out
         return text
-    found = {name: package.get(name) for name in _HEX_DIGITS}
-    lowered = {
-        name: digest.lower()
-        for name, digest in found.items()
-        if isinstance(digest, str) and len(digest) == _HEX_DIGITS[name] and not digest.islower()
-    }
-    return msgspec.json.encode(package | lowered) if lowered else text
+    lowered = dict(package)
+    for name, length in _HEX_DIGITS.items():
+        if isinstance(digest := package.get(name), str) and len(digest) == length:
+            lowered[name] = digest.lower()
+    return text if lowered == package else msgspec.json.encode(lowered)
