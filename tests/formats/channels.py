@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 from msgspec import msgpack
 
-__all__ = ["Shards", "compressed", "package", "repodata", "repodata_bytes", "shards_of"]
+__all__ = [
+    "Shards",
+    "compressed",
+    "package",
+    "repodata",
+    "repodata_bytes",
+    "shards_of",
+    "value_of",
+]
 
 Packages = dict[str, dict[str, Any]]
 
@@ -24,9 +32,15 @@ _DEPENDENCIES = (
 )
 
 
+def value_of(number: int) -> bytes:
+    """Return the bytes of a package, as its record describes them."""
+    return b"package %d\n" % number
+
+
 def package(number: int) -> tuple[str, dict[str, Any]]:
     """Return the name of the file of a package, and its record; one in five is a ``.tar.bz2``."""
-    digest = hashlib.sha256(b"%d" % number).hexdigest()
+    value = value_of(number)
+    digest = hashlib.sha256(value).hexdigest()
     name, version = f"package-{number % 7000}", f"1.{number}.0"
     build = f"py311h{digest[:7]}_{number % 3}"
     record = {
@@ -36,10 +50,10 @@ def package(number: int) -> tuple[str, dict[str, Any]]:
         "depends": list(_DEPENDENCIES[: 3 + number % 5]),
         "license": "BSD-3-Clause",
         "license_family": "BSD",
-        "md5": hashlib.md5(b"%d" % number, usedforsecurity=False).hexdigest(),
+        "md5": hashlib.md5(value, usedforsecurity=False).hexdigest(),
         "name": name,
         "sha256": digest,
-        "size": 10_000 + number,
+        "size": len(value),
         "subdir": "linux-64",
         "timestamp": 1_700_000_000_000 + number,
         "version": version,
