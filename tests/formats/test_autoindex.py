@@ -268,7 +268,7 @@ def test_a_folder_with_a_page_of_its_own_is_reported_and_the_rest_stays() -> Non
     ],
 )
 def test_a_page_of_unclosed_tags_takes_no_longer_than_its_length(part: str) -> None:
-    """Of quadratic time, the limit of each test would remind."""
+    """A46: in quadratic time it would take longer than a test may."""
     body = "<title>Index of /</title><a href=x>" + part * 300_000
     assert len(read(body)) <= 1
 

@@ -210,6 +210,7 @@ def test_a_compressed_document_that_is_not_whole_is_refused(body: bytes, reason:
 
 
 def test_a_bomb_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A44."""
     monkeypatch.setattr(zstandard, "_ANY_BYTES", 1 << 20)
     bomb = compressed(b"[" * (8 << 20))
     assert len(bomb) * 500 < 8 << 20

@@ -194,6 +194,7 @@ EXTERNAL = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>
     "text", [ENTITIES, EXTERNAL, "<!DOCTYPE html><html></html>", " " * 99_999 + EXTERNAL]
 )
 def test_a_doctype_is_refused(text: str, encoding: str) -> None:
+    """A43."""
     with pytest.raises(ValueError, match="DOCTYPE"):
         read(text.encode(encoding))
 

@@ -174,6 +174,7 @@ def test_a_new_shard_is_fetched_at_the_next_poll(host: Host, connect: Connect) -
 
 
 def test_a_shard_with_other_bytes_is_left_out_and_reported(host: Host, connect: Connect) -> None:
+    """A45."""
     first, *others = shards(host, 4)
     host.files[first] = host.files[others[0]]
     store = connect("conda", SHARDS)
