@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import msgpack
 
 from staticstore import tuning
@@ -146,6 +148,33 @@ def test_an_upper_case_name_beside_a_digest_stays() -> None:
     text = b'{"md5":"A","name":"R6","sha256":null}'
     [entry] = entries(b'{"packages":{"a-1-0.conda":%b}}' % text)
     assert metadata(entry) == json.loads(text)
+
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | _TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner),
+)
+_RECORDS = st.fixed_dictionaries(
+    {}, optional={"sha256": _JSON | st.just("AB" * 32), "md5": _JSON | st.just("Cd" * 16)}
+)
+
+
+@given(st.dictionaries(_TEXTS, st.dictionaries(_TEXTS, _JSON) | _RECORDS), st.booleans())
+def test_any_records_are_those_of_json_with_digests_lowered(
+    packages: dict[str, dict[str, Any]], spaced: bool
+) -> None:
+    body = written({"packages": packages}, indent=2 if spaced else None)
+    lengths = {"sha256": 64, "md5": 32}
+    assert records(entries(body)) == {
+        key: {
+            name: value.lower()
+            if isinstance(value, str) and len(value) == lengths.get(name)
+            else value
+            for name, value in record.items()
+        }
+        for key, record in packages.items()
+    }
 
 
 def test_what_is_no_object_is_left_to_the_reader() -> None:
