@@ -97,6 +97,18 @@ def test_a_compressed_channel_is_a_store(host: Host, connect: Connect) -> None:
     assert connect("conda", f"{FOLDER}/repodata.json.zst").to_bytes(name) == value_of(0)
 
 
+def test_a_compressed_channel_counts_as_it_is_decompressed(host: Host) -> None:
+    """A44: by `max_index_bytes`."""
+    body = json.dumps(repodata(200)).encode()
+    host.files[f"{FOLDER}/repodata.json.zst"] = compressed(body)
+    most = len(host.files[f"{FOLDER}/repodata.json.zst"]) * 2
+    assert most < len(body)
+    url = f"{host.server.url}{FOLDER}/repodata.json.zst"
+    store = StaticStore(url, format="conda", poll_interval=0)
+    with pytest.raises(IndexFormatError, match="max_index_bytes"):
+        store.connect(retries=0, timeout=(5, 5), max_index_bytes=most)
+
+
 def test_packages_come_and_go(host: Host, connect: Connect) -> None:
     before = channel(host, 4)
     store = connect("conda", f"{FOLDER}/repodata.json")

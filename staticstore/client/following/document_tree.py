@@ -265,12 +265,15 @@ class DocumentTree:
         node.asked, node.error, node.is_gone = self._polls, None, False
         absent = _GONE if node.is_leaf else frozenset[int]()
         try:
-            found = node.document.ask(deadline, budget.limit(node.url), absent)
+            limit = budget.limit(node.url)
+            found = node.document.ask(deadline, limit, absent)
             if isinstance(found, Absent):
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                node.said = self._parsed(node, found)
+                said = self._parsed(node, found)
+                limit.check(said.size, node.url)
+                node.said = said
                 node.document.validators = found.response.validators
         except NotConnectedError:
             raise
@@ -286,6 +289,8 @@ class DocumentTree:
         found.body.clear()  # large documents are not held twice
         document = Document(url, body, media_type or None, node.note)
         parsed = parse(self._read, document, root_url)
+        # A form may have decompressed it.
+        size = max(size, sum(map(len, parsed.entries.values())))
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
