@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import heapq
+import io
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     IndexFormatError,
@@ -285,9 +287,7 @@ class DocumentTree:
     def _parsed(self, node: _Node, found: Fetched) -> _Said:
         root_url, url, size = self._session.root.url, found.response.url, len(found.body)
         media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
-        body = bytes(found.body)
-        found.body.clear()  # large documents are not held twice
-        document = Document(url, body, media_type or None, node.note)
+        document = Document(url, _moved(found.body), media_type or None, node.note)
         parsed = parse(self._read, document, root_url)
         # A form may have decompressed it.
         size = max(size, sum(map(len, parsed.entries.values())))
@@ -300,6 +300,17 @@ class DocumentTree:
         shown = without_secrets(url)
         warnings = tuple(f"{shown}: {text}" for text in problems)
         return _Said(found.sha256, size, parsed, tuple(links), warnings)
+
+
+def _moved(body: bytearray) -> bytes:
+    """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
+    pieces, moved = [], io.BytesIO()
+    while body:  # from its end: so it gives memory back
+        pieces.append(bytes(body[-tuning.DOCUMENT_PIECE_BYTES :]))
+        del body[-tuning.DOCUMENT_PIECE_BYTES :]
+    while pieces:
+        moved.write(pieces.pop())
+    return moved.getvalue()  # without a copy
 
 
 class _Budget:
