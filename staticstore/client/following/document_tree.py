@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["DocumentTree", "MergedEntries"]
 
 _MOST_DOCUMENTS = 100_000
-_MOST_DEPTH = 64
+_MOST_LEVELS = 64
 _PARALLEL_REQUESTS = 8
-_LEAF_TURNS = 24  # polls in which each leaf is asked for once
+_LEAF_POLLS = 24  # polls in which each leaf is asked for once
 _GONE = frozenset({404, 410})
 
 
@@ -219,7 +219,7 @@ class DocumentTree:
         leaves = [node for node in self._nodes.values() if node.is_leaf]
         if every:
             return set(leaves)
-        count = -(-len(leaves) // _LEAF_TURNS)
+        count = -(-len(leaves) // _LEAF_POLLS)
         return set(heapq.nsmallest(count, leaves, key=lambda node: node.asked))
 
     def _next_level(self, level: Iterable[_Node], reached: dict[str, _Node]) -> Iterator[_Node]:
@@ -232,10 +232,10 @@ class DocumentTree:
                 other = self._nodes.get(url) or _Node(location)
                 other.depth = node.depth + (not is_page)
                 other.note, other.is_leaf = link.note, link.leaf
-                if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_DEPTH:
+                if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_LEVELS:
                     bound = f"more than {_MOST_DOCUMENTS} documents"
-                    if other.depth > _MOST_DEPTH:
-                        bound = f"documents more than {_MOST_DEPTH} deep"
+                    if other.depth > _MOST_LEVELS:
+                        bound = f"documents more than {_MOST_LEVELS} deep"
                     raise IndexFormatError(f"the index has {bound}", url=url)
                 reached[url] = other
                 yield other
