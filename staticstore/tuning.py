@@ -226,6 +226,13 @@ LONGEST_WAKE_SECONDS = 10.0  # over which readers that wake together spread thei
 # the same second: now and then a request is sent without conditions.  benchmark: nothing
 UNCONDITIONAL_EVERY_REQUESTS = 24
 
+# ---- Formats: indexes that others publish
+
+# Of a conda channel: in larger documents, other threads have their turn at each package, which
+# takes longer.  Larger: they wait for longer.  benchmark: conda
+CONDA_PATIENT_BYTES = 1 << 25
+CONDA_BATCH_ENTRIES = 1 << 8  # whose digests are looked at together.  benchmark: conda
+
 # ---- Index: tables
 
 # Of lines that are decoded together: at 64 KiB another thread waits less than a millisecond; and of

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import heapq
+import io
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     IndexFormatError,
@@ -266,12 +268,15 @@ class DocumentTree:
         node.asked, node.error, node.is_gone = self._polls, None, False
         absent = _GONE if node.is_leaf else frozenset[int]()
         try:
-            found = node.document.ask(deadline, budget.limit(node.url), absent)
+            limit = budget.limit(node.url)
+            found = node.document.ask(deadline, limit, absent)
             if isinstance(found, Absent):
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                node.said = self._parsed(node, found)
+                said = self._parsed(node, found)
+                limit.check(said.size, node.url)
+                node.said = said
                 node.document.validators = found.response.validators
         except NotConnectedError:
             raise
@@ -283,14 +288,15 @@ class DocumentTree:
     def _parsed(self, node: _Node, found: Fetched) -> _Said:
         root_url, url, size = self._session.root.url, found.response.url, len(found.body)
         media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
-        body = bytes(found.body)
-        found.body.clear()  # large documents are not held twice
+        body = _moved(found.body)
         document = Document(url, body, media_type or None, node.note)
         try:
             parsed = parse(self._read, document, root_url)
         except IndexFormatError as error:
             error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
             raise
+        # A form may have decompressed it.
+        size = max(size, sum(map(len, parsed.entries.values())))
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
@@ -300,6 +306,17 @@ class DocumentTree:
         shown = without_secrets(url)
         warnings = tuple(f"{shown}: {text}" for text in problems)
         return _Said(found.sha256, size, parsed, tuple(links), warnings)
+
+
+def _moved(body: bytearray) -> bytes:
+    """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
+    pieces, moved = [], io.BytesIO()
+    while body:  # from its end: so it gives memory back
+        pieces.append(bytes(body[-tuning.DOCUMENT_PIECE_BYTES :]))
+        del body[-tuning.DOCUMENT_PIECE_BYTES :]
+    while pieces:
+        moved.write(pieces.pop())
+    return moved.getvalue()  # without a copy
 
 
 class _Budget:
