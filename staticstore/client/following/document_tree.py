@@ -29,6 +29,7 @@ from ...transport.http.elsewhere import Location, locate
 from ...transport.http.failures import status_error
 from ...transport.http.wire import SizeLimit
 from .current_document import CurrentDocument
+from .documents import excerpt_of
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
@@ -287,8 +288,13 @@ class DocumentTree:
     def _parsed(self, node: _Node, found: Fetched) -> _Said:
         root_url, url, size = self._session.root.url, found.response.url, len(found.body)
         media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
-        document = Document(url, _moved(found.body), media_type or None, node.note)
-        parsed = parse(self._read, document, root_url)
+        body = _moved(found.body)
+        document = Document(url, body, media_type or None, node.note)
+        try:
+            parsed = parse(self._read, document, root_url)
+        except IndexFormatError as error:
+            error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
+            raise
         # A form may have decompressed it.
         size = max(size, sum(map(len, parsed.entries.values())))
         links, problems = [], list(parsed.warnings)
