@@ -77,6 +77,8 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
+    #: Other origins that the site may lead to; "any" among them for all.
+    origins: tuple[str, ...] = ()
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
@@ -97,6 +99,7 @@ class CommonOptions:
     ) -> Iterator[StaticStore]:
         """Connect while the block lasts; a download resumes from `parts`, or from the cache."""
         check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
+        origins = "any" if "any" in self.origins else self.origins or None
         try:
             store = StaticStore(
                 [url, *self.copies],
@@ -105,11 +108,16 @@ class CommonOptions:
                 lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
+                origins=origins,
                 endpoint=self.endpoint,
                 region=self.region,
             )
         except ValueError as error:
-            given = {"--copy": self.copies, "--format": self.format}
+            given = {
+                "--copy": self.copies,
+                "--origin": self.origins,
+                "--format": self.format,
+            }
             hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
@@ -237,8 +245,19 @@ def site_options(function: _Function) -> _Function:
         callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    options = (host_options, copy_option, cache_option(default=None), _values_option, _form_option)
-    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
+    options = (host_options, copy_option, cache_option(default=None), _values_option)
+    every = (*options, _origin_option, _form_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, *every))
+
+
+_origin_option = _common_option(
+    "--origin",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    callback=_keep,
+    help="Another host that values of the site may be on, or any; may be repeated.",
+)
 
 
 _values_option = _common_option(
