@@ -1,8 +1,7 @@
 """The options that commands share, and what they ask for.
 
-What most commands take, such as ``--json`` or ``--proxy``, is gathered in a
-`CommonOptions`, which click passes to each command.  What a few take, such as
-``--force``, is in `parameters`.
+What most take, such as ``--json``, is gathered in a `CommonOptions`, which click passes to each
+command.  What a few take, such as ``--force``, is in `parameters`.
 """
 
 from __future__ import annotations
@@ -99,7 +98,6 @@ class CommonOptions:
     ) -> Iterator[StaticStore]:
         """Connect while the block lasts; a download resumes from `parts`, or from the cache."""
         check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
-        origins = "any" if "any" in self.origins else self.origins or None
         try:
             store = StaticStore(
                 [url, *self.copies],
@@ -108,16 +106,12 @@ class CommonOptions:
                 lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
-                origins=origins,
+                origins="any" if "any" in self.origins else self.origins or None,
                 endpoint=self.endpoint,
                 region=self.region,
             )
         except ValueError as error:
-            given = {
-                "--copy": self.copies,
-                "--origin": self.origins,
-                "--format": self.format,
-            }
+            given = {"--copy": self.copies, "--origin": self.origins, "--format": self.format}
             hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
@@ -245,9 +239,8 @@ def site_options(function: _Function) -> _Function:
         callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    options = (host_options, copy_option, cache_option(default=None), _values_option)
-    every = (*options, _origin_option, _form_option)
-    return click.argument("url", type=SITE_URL)(_decorate(function, *every))
+    own = (copy_option, cache_option(default=None), _values_option, _origin_option, _form_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, host_options, *own))
 
 
 _origin_option = _common_option(
