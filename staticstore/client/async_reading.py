@@ -45,7 +45,13 @@ class AsyncReading:
 
     @property
     def _calls(self) -> AsyncCalls:
-        return self._awaited.calls
+        # Of two threads that get here at once, both use what the first has set.
+        known: AsyncCalls | None = self.__dict__.get("_async_calls")
+        if known is None:
+            from .tasks.calls import AsyncCalls  # slow to import: asyncio
+
+            known = self.__dict__.setdefault("_async_calls", AsyncCalls(self))
+        return known
 
     @property
     def _awaited(self) -> AwaitedReads:
@@ -55,9 +61,8 @@ class AsyncReading:
             from .tasks.reads import AwaitedReads
             from .tasks.whole_reads import WholeReads
 
-            # Of two threads that get here at once, both use what the first has set.
             made = AwaitedReads.of(
-                self,
+                self._calls,
                 self._values,
                 self._is_in_memory,
                 whole_reads=WholeReads,

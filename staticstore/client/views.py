@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..index.views import Part, ViewIndex
-from .async_following import AsyncFollowing
-from .async_reading import AsyncReading
 from .following.live_view import LiveView
 from .live_store import LiveStore
 from .tasks.connection import AsyncConnection
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from .following.live import LiveIndex
     from .pickles.partitions import ReadMany
     from .site_snapshot import Values
+    from .tasks.calls import AsyncCalls
 
 __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 
@@ -25,7 +24,7 @@ __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
-class StoreView(LiveStore, AsyncReading, AsyncFollowing):
+class StoreView(LiveStore):
     """What all views of stores share: a view reads like a store, and sends its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
@@ -83,6 +82,12 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
     def _values(self) -> ViewValues:
         values = {site: store._values() for site, store in self._stores.items()}
         return self._values_of(values)
+
+    @property
+    def _calls(self) -> AsyncCalls:
+        # The threads of its store; several stores have their own, so that none blocks another.
+        first, *others = self._stores.values()
+        return super()._calls if others else first._calls
 
     def _reader(self) -> ReadMany:
         return ViewValues.read_many

@@ -32,7 +32,8 @@ class ObspecStore(ObspecListing):
     Parameters
     ----------
     store : StaticStore or view
-        The store, connected.  It is not disconnected by this one.
+        The store, connected.  It is not disconnected by this one, which goes on once the
+        store is connected again.
     prefix : str, optional
         The folder that paths begin in, such as ``"climate"``; by default the whole site.
 

@@ -44,7 +44,8 @@ class ZarrStore(Store):  # type: ignore[misc]
     Parameters
     ----------
     store : StaticStore or view
-        The store, connected.  It is not disconnected by this one.
+        The store, connected.  It is not disconnected by this one, which goes on once the
+        store is connected again.
     prefix : str, optional
         The folder of the group or array, such as ``"climate/cube.zarr"``; by default the
         whole site.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from staticstore import (
     NotConnectedError,
     StaticStore,
     publish,
+    tuning,
 )
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.forks import in_child
@@ -128,6 +130,42 @@ def test_z4_a_disconnect_ends_what_zarr_waits_for(site: MemorySite, store: Stati
         read.result()
 
 
+@pytest.mark.parametrize("of", ["store", "view", "two stores"])
+def test_z4_an_open_array_goes_on_when_the_store_is_connected_again(
+    store: StaticStore, numbers: Any, of: str
+) -> None:
+    wholes = {"store": store, "view": store.below(""), "two stores": JoinedStore([store] * 2)}
+    cube = cube_of(wholes[of])
+    assert (cube[0] == numbers[0]).all()
+    store.disconnect()
+    with pytest.raises(NotConnectedError):
+        cube[1]
+    store.connect()
+    assert (cube[2] == numbers[2]).all()
+
+
+def test_z2_an_open_array_stays_what_it_was_when_the_store_is_connected_again(
+    site: MemorySite, store: StaticStore, tmp_path: Path
+) -> None:
+    cube = cube_of(store)
+    store.disconnect()
+    write_array(tmp_path / "cube", overwrite=True, compressors=None)
+    site.files.update(files_of(tmp_path))
+    store.connect()
+    with pytest.raises(IntegrityError):
+        cube[0, 0]
+    assert cube[0, 2] == -1
+
+
+def test_arrays_of_one_connection_share_its_threads(store: StaticStore, numbers: Any) -> None:
+    before = set(threading.enumerate())
+    for _ in range(tuning.CAREFUL_THREADS):
+        for one in (store, store.below("")):
+            assert (cube_of(one)[0] == numbers[0]).all()
+    names = [one.name for one in set(threading.enumerate()) - before]
+    assert 0 < names.count("staticstore async") <= tuning.CAREFUL_THREADS
+
+
 def test_any_event_loop_may_read(store: StaticStore, numbers: Any) -> None:
     from zarr.api import asynchronous
 
@@ -206,6 +244,9 @@ def test_an_array_of_a_lazy_store_takes_parts_of_the_index(
         of_index = [one for one in server.requests if one.path.startswith("/index")]
         assert of_index
         assert all(one.path.endswith("head.json") or "Range" in one.headers for one in of_index)
+        store.disconnect()
+        store.connect()
+        assert (zarr.open_array(shared, mode="r")[:] == numbers).all()
         assert sync(shared.is_empty("c/9"))  # needs the whole index
         assert not sync(shared.is_empty("c/3"))
 

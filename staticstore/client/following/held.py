@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,6 +72,12 @@ class IndexParts:
         self._memory = PerProcess(_PartMemory, after_fork=_PartMemory.or_new)
         #: Entries that were looked up and left out, and why.
         self.warnings: dict[str, None] = {}
+
+    def read_by(self, sessions: Sequence[Session]) -> IndexParts:
+        """Return the same parts; the sessions fetch what is not here yet."""
+        other = copy.copy(self)
+        other.sessions = tuple(sessions)
+        return other
 
     def __len__(self) -> int:
         """Return the number of entries, as the head claims it."""
@@ -177,6 +184,10 @@ class LazyIndex(DelegatedQueries):
 
     def _index(self) -> Index:
         return self._whole()
+
+    def read_by(self, sessions: Sequence[Session]) -> LazyIndex:
+        """Return the same snapshot; the sessions fetch parts of it."""
+        return LazyIndex(self._parts.read_by(sessions), self._whole)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, as a copy."""

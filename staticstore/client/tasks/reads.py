@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import NotConnectedError
-from .calls import AsyncCalls
 from .turns import Reads, TurnReads
 
 if TYPE_CHECKING:
     from ..site_snapshot import Values
     from ..view_values import ViewValues
+    from .calls import AsyncCalls
 
 __all__ = ["AwaitedReads"]
 
@@ -29,7 +29,7 @@ class AwaitedReads(NamedTuple):
     @classmethod
     def of(
         cls,
-        store: object,
+        calls: AsyncCalls,
         values: Callable[[], Values | ViewValues],
         is_in_memory: Callable[[], bool],
         *,
@@ -40,14 +40,13 @@ class AwaitedReads(NamedTuple):
 
         Parameters
         ----------
-        store : object
-            The store.
+        calls : AsyncCalls
+            The threads.
         values, is_in_memory : callable
-            Methods of it, as of `TurnReads`.
+            Methods of the store, as of `TurnReads`.
         whole_reads, part_reads : callable
             Make the reads of one site.
         """
-        calls = AsyncCalls(store)
         current, knows = weakref.WeakMethod(values), weakref.WeakMethod(is_in_memory)
 
         def current_values() -> Values | ViewValues:
