@@ -504,6 +504,98 @@ def test_it_can_be_awaited(site: MemorySite) -> None:
     assert _run(read()) == (list(VALUES.values()), ["a.txt", "maps", "stations"])
 
 
+def _reading(site: MemorySite, read: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    """Return what a coroutine returns that is given the file of the value at maps/dem.tif."""
+
+    async def main() -> Any:
+        files = fsspec.filesystem("staticstore", root=site.url, asynchronous=True)
+        async with await files.open_async("staticstore://maps/dem.tif") as file:
+            return await read(file)
+
+    return _run(main())
+
+
+def test_a_file_is_read_by_awaiting(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> Any:
+        first = await file.read(3)
+        place = file.tell(), file.seek(-2, 2)
+        return file.size, first, place, await file.read(), await file.read(), file.tell()
+
+    assert _reading(site, read) == (200, b"\0\1\2", (3, 198), b"\xc6\xc7", b"", 200)
+    assert [one.range for one in site.requests("data/maps/dem.tif")] == [(0, 3), (198, 200)]
+
+
+def test_a_closed_file_is_not_awaited(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> None:
+        await file.close()
+        await file.read()
+
+    with pytest.raises(ValueError, match="closed"):
+        _reading(site, read)
+
+
+@pytest.mark.parametrize("count", [64, 200])
+def test_s9_what_is_awaited_in_order_is_verified(site: MemorySite, count: int) -> None:
+    fill(site)
+    site.files["data/maps/dem.tif"] = bytes(200)
+
+    async def read(file: Any) -> None:
+        while await file.read(count):
+            pass
+
+    with pytest.raises(IntegrityError, match="sha256"):
+        _reading(site, read)
+
+
+def test_s7_an_awaited_file_mixes_no_two_versions(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> None:
+        await file.read(10)
+        fill(site, **{"maps/dem.tif": bytes(300)})
+        file.fs.invalidate_cache()
+        assert (await file.fs._info(file.path))["size"] == 300
+        await file.read(10)
+
+    with pytest.raises(IntegrityError):
+        _reading(site, read)
+
+
+def test_a_canceled_read_leaves_the_position(site: MemorySite) -> None:
+    fill(site)
+    stall = site.stall("head", "data/maps/dem.tif")
+
+    async def read(file: Any) -> Any:
+        first = asyncio.create_task(file.read(10))
+        await asyncio.to_thread(stall.reached.wait, 20)
+        first.cancel()
+        await asyncio.wait([first])
+        site.restore()
+        return first.cancelled(), file.tell(), await file.read(2)
+
+    assert _reading(site, read) == (True, 0, b"\0\1")
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "error"),
+    [
+        ("nope", "rb", FileNotFoundError),
+        ("maps", "rb", FileNotFoundError),
+        ("a.txt", "wb", OSError),
+        ("a.txt", "r", ValueError),
+    ],
+)
+def test_what_cannot_be_opened_is_refused(
+    files: Any, path: str, mode: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        _run(files.open_async(path, mode))
+
+
 def test_a_forked_child_reads(files: Any) -> None:
     """S10."""
     files.ls("")

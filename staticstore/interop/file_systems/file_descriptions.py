@@ -8,10 +8,9 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fsspec.asyn import sync
+from fsspec.asyn import AsyncFileSystem, sync
 
 from .directories import Directories, directory_info, value_info
-from .read_only import ReadOnlyFileSystem
 
 if TYPE_CHECKING:
     from ...client.store import StaticStore
@@ -22,7 +21,7 @@ __all__ = ["FileDescriptions", "not_found"]
 _Info = dict[str, Any]
 
 
-class FileDescriptions(ReadOnlyFileSystem):
+class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
     """The descriptive half of `StaticStoreFileSystem`: directories, and what is in them."""
 
     @abstractmethod
