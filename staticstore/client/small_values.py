@@ -16,7 +16,7 @@ from .value_requests import CarefulReads, Places, accept, pack_stretches
 if TYPE_CHECKING:
     from ..errors import StoreError
     from .access import Access
-    from .large_values import Found
+    from .large_values import ReadOutcome
 
 __all__ = ["SmallValues"]
 
@@ -54,7 +54,7 @@ class SmallValues:
         self._keys = keys
         self._contents = dict(some)
         self._read = read
-        self._found: dict[int, Found] = dict(self._cached(some))
+        self._found: dict[int, ReadOutcome] = dict(self._cached(some))
         self._requests: list[SizedRequest] = []
         # For each request the values in its answer, each with its bytes in it.
         self._parts: list[Places] = []
@@ -89,7 +89,7 @@ class SmallValues:
         url_path = key_to_url_path(self._access.data_path, self._keys[number])
         return SizedRequest(url_path, self._contents[number].size or 0)
 
-    def take(self, number: int) -> Found:
+    def take(self, number: int) -> ReadOutcome:
         """Return a value, verified, or the error for it; None if it is not one of these.
 
         Waits for it, but not for those after it.
@@ -131,7 +131,7 @@ class SmallValues:
         self._found |= self._singly(list(self._coming))
         self._coming.clear()
 
-    def _singly(self, numbers: Sequence[int]) -> dict[int, Found]:
+    def _singly(self, numbers: Sequence[int]) -> dict[int, ReadOutcome]:
         from ..workers import Workers  # slow to import: concurrent.futures
 
         read = CarefulReads(self._access, self._read).read

@@ -21,6 +21,7 @@ from staticstore.client import many
 from staticstore.client.store import site_snapshot
 from staticstore.index import codec
 from staticstore.index.snapshot import Index
+from tests.client.scene import TIMEOUT
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -161,6 +162,41 @@ def test_c23_large_values_are_read_over_24_connections(
     server = start(once_together(24, site_of(values)))
     with connected(server) as store:
         assert list(store.read_many(values)) == [*values.items()]
+
+
+def test_c23_no_thread_waits_for_an_answer_of_its_own(
+    start: Start, large_values_in_parts: None
+) -> None:
+    values = {f"{number:02}": bytes([number]) * 3000 for number in range(8)}
+    together, before = once_together(24, site_of(values)), set(threading.enumerate())
+    seen: set[threading.Thread] = set()
+
+    def watched(request: Request, wire: Wire) -> None:
+        seen.update(threading.enumerate())
+        together(request, wire)
+
+    with connected(start(watched)) as store:
+        assert list(store.read_many(values)) == [*values.items()]
+    assert "staticstore read_many" not in {thread.name for thread in seen - before}
+
+
+def test_c23_large_values_that_are_not_taken_are_given_up(
+    start: Start, large_values_in_parts: None
+) -> None:
+    reached, ended = threading.Event(), threading.Event()
+
+    def stalls(request: Request, wire: Wire) -> None:
+        reached.set()
+        wire.stall()
+        ended.set()
+
+    values = {"a": b"1", "b": bytes(1000)}
+    with connected(start(site_of(values, b=stalls))) as store:
+        found = store.read_many("ab")
+        assert next(found) == ("a", b"1")
+        assert reached.wait(TIMEOUT)
+        found.close()  # type: ignore[attr-defined]
+        assert ended.wait(TIMEOUT)
 
 
 def test_c23_small_values_with_long_bodies_are_read_in_parallel(
