@@ -19,7 +19,11 @@ T = TypeVar("T")
 
 
 class AsyncFollowing:
-    """The following half of `StaticStore`, within any event loop of asyncio."""
+    """The following half of `StaticStore`, within any event loop of asyncio.
+
+    What is awaited does the same as its blocking twin: its parameters, results and errors
+    are those, unless it says something else.
+    """
 
     @abstractmethod
     def _is_in_memory(self) -> bool:
@@ -44,17 +48,14 @@ class AsyncFollowing:
     def watch_async(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
     ) -> AsyncIterator[Change]:
-        """Iterate over changes since this call, as they come, within an event loop.
+        """Iterate over changes since this call, as they come: `watch`, awaited.
 
         A lazy store that has not fetched its index yet watches from the first step on.
 
         Parameters
         ----------
-        timeout : float, optional
-            Seconds without a change after which the iteration ends; by default it ends
-            at `disconnect`.
-        where, **equals
-            As in `query`; the metadata before or after the change must match.
+        timeout, where, **equals : optional
+            As of `watch`.
 
         Returns
         -------
@@ -63,10 +64,6 @@ class AsyncFollowing:
 
         Raises
         ------
-        NotConnectedError
-            The store is not connected.
-        TypeError, ValueError
-            `where` or `timeout` cannot be understood.
         RuntimeError
             There is no running event loop.
 
@@ -90,20 +87,10 @@ class AsyncFollowing:
         return begin() if self._is_in_memory() else watch_later(partial(self._called, begin))
 
     async def update_index_async(self) -> Changes:
-        """Poll once, now, as `update_index`.
+        """Poll once, now: `update_index`, awaited.
 
         Handlers and callbacks that are no coroutine functions have been called when it
         returns; coroutines follow on their loops.
-
-        Returns
-        -------
-        Changes
-            What differs from the snapshot before; empty if nothing does.
-
-        Raises
-        ------
-        TransportError, IndexFormatError
-            The index could not be fetched or read; the store keeps its snapshot.
 
         Examples
         --------

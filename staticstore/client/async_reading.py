@@ -27,8 +27,9 @@ _MISSING: Any = object()
 class AsyncReading:
     """The reading half of `StaticStore`, to be awaited on any event loop of asyncio.
 
-    What is awaited never blocks the loop, and does the same as the method without
-    ``_async``.  A read that is canceled ends at once.
+    What is awaited never blocks the loop, and does the same as its blocking twin: its
+    parameters, results and errors are those, unless it says something else.  A read that is
+    canceled ends at once.
     """
 
     @abstractmethod
@@ -80,26 +81,7 @@ class AsyncReading:
     # -- values ------------------------------------------------------------------
 
     async def get_async(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a value, as `get`; a lazy store may fetch parts of the index.
-
-        Parameters
-        ----------
-        key : str
-            The key.
-        default : object, optional
-            Returned instead if the index lacks the key.
-
-        Returns
-        -------
-        URLValue
-            The value, of the current snapshot.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key, and there is no default.
-        NotConnectedError
-            The store is not connected.
+        """Return a value of the current snapshot: `get`, awaited.
 
         Examples
         --------
@@ -111,7 +93,7 @@ class AsyncReading:
         return get(key) if self._is_in_memory() else await self._called(partial(get, key))
 
     async def read_async(self, key: str) -> bytes:
-        """Read a whole value, verified.
+        """Read a whole value, verified: `to_bytes`, awaited.
 
         Values that are awaited at the same time are fetched together, as by `read_many`.
 
@@ -189,10 +171,8 @@ class AsyncReading:
         ----------
         key : str
             The key.
-        start : int, optional
-            First byte, counted from 0; a negative one counts from the end.
-        end : int, optional
-            First byte after the part, as in a slice; ``None`` is the end.
+        start, end : int, optional
+            As in a slice: negative ones count from the end.
 
         Returns
         -------
@@ -201,10 +181,8 @@ class AsyncReading:
 
         Raises
         ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or the value has changed on the host.
+        KeyError, TransportError, IntegrityError
+            As of `read_async`.
 
         Examples
         --------
@@ -226,28 +204,7 @@ class AsyncReading:
         max_gap: int = 1 << 12,
         max_size: int = 1 << 23,
     ) -> list[bytes]:
-        r"""Read many parts of a value, as `get_ranges`.
-
-        Parameters
-        ----------
-        key : str
-            The key.
-        ranges : iterable of (int or None, int or None)
-            Start and end of each, as in a slice, in any order.
-        max_gap, max_size : int, optional
-            As of `get_ranges`, in bytes.
-
-        Returns
-        -------
-        list of bytes
-            In the order given.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or the value has changed on the host.
+        r"""Read many parts of a value: `get_ranges`, awaited.
 
         Examples
         --------
@@ -268,26 +225,7 @@ class AsyncReading:
         max_gap: int = 1 << 12,
         max_size: int = 1 << 23,
     ) -> list[bytes]:
-        r"""Read many parts of many values, all of one snapshot, as `get_ranges_many`.
-
-        Parameters
-        ----------
-        ranges : iterable of (str, int or None, int or None)
-            Key, start and end of each, as in a slice.
-        max_gap, max_size : int, optional
-            As of `get_ranges_many`, in bytes.
-
-        Returns
-        -------
-        list of bytes
-            In the order given; all are in memory together.
-
-        Raises
-        ------
-        KeyError
-            The index lacks a key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or a value has changed on the host.
+        r"""Read many parts of many values, all of one snapshot: `get_ranges_many`, awaited.
 
         Examples
         --------
@@ -312,7 +250,7 @@ class AsyncReading:
     def read_many_async(
         self, keys: Iterable[str] | AsyncIterable[str]
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Read many whole values, verified, as fast as the site allows; see `read_many`.
+        """Read many whole values, verified, as fast as the site allows: `read_many`, awaited.
 
         Parameters
         ----------
@@ -323,13 +261,6 @@ class AsyncReading:
         -------
         asynchronous iterator of (str, bytes)
             Keys and values in the order asked, all of one snapshot: that of the first step.
-
-        Raises
-        ------
-        KeyError
-            While iterating: the index lacks the key.
-        TransportError, IntegrityError
-            While iterating: a value could not be fetched, or differs from the index.
 
         Examples
         --------
@@ -352,7 +283,7 @@ class AsyncReading:
         *,
         sync: bool = True,
     ) -> None:
-        """Copy a value into a file, verified and atomic, as `URLValue.to_file`.
+        """Copy a value into a file, verified and atomic: `URLValue.to_file`, awaited.
 
         If it is canceled, the copy ends with its next piece, and can be resumed.
 
@@ -360,22 +291,8 @@ class AsyncReading:
         ----------
         key : str
             The key.
-        path : str or path
-            The file; an existing one is replaced.
-        progress : callable, optional
-            Called by the event loop as ``progress(done, total)`` in bytes.  An exception that
-            it raises cancels the copy, and is raised here.
-        sync : bool, optional
-            Whether to wait until the bytes are on the disk.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or differ from the index.
-        OSError
-            The file cannot be written.
+        path, progress, sync
+            As of `URLValue.to_file`; the event loop calls `progress`.
 
         Examples
         --------
