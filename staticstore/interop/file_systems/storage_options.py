@@ -6,14 +6,13 @@ import base64
 import inspect
 import os
 import secrets
-import sys
 import threading
 import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...client.async_connection import default_arguments
-from ...client.pickles.settings import imported
+from ...client.pickles.settings import NamedFunction, imported
 from ...client.store import StaticStore
 from ...errors import StoreError, quoted
 from ...processes import PerProcess
@@ -230,11 +229,8 @@ def _name_of(auth: Any) -> str | None:
     if isinstance(auth, str):
         # Only a name that leads to a function: another text may be a password.
         return auth if auth in _NAMED or _function_of(auth) is not None else None
-    name = f"{getattr(auth, '__module__', None)}:{getattr(auth, '__qualname__', None)}"
-    # Only a function that its module has under its name: a method or a partial function is
-    # more than its name says.
-    is_known = callable(auth) and name.partition(":")[0] in sys.modules
-    return name if is_known and _function_of(name) is auth else None
+    named = NamedFunction.of(auth)
+    return None if named is None else f"{named.module}:{named.name}"
 
 
 def _function_of(name: str) -> Any:
