@@ -8,7 +8,6 @@ import inspect
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from staticstore import (
     StaticStore,
     StoreError,
     TransportError,
+    publish,
 )
 from staticstore.client.live_store import LiveStore
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -297,14 +297,32 @@ def test_a_store_that_is_not_connected_says_so(site: MemorySite) -> None:
         run(StaticStore(site.url).read_async("001"))
 
 
-def test_a_lazy_store_looks_up_without_blocking_the_loop(
-    site: MemorySite, values: dict[str, bytes]
-) -> None:
-    async def main() -> None:
-        async with StaticStore(site.url, lazy=True, poll_interval=0).connect_async() as store:
-            assert await store.read_async("005") == values["005"]
+def test_a_lazy_store_looks_up_without_blocking_the_loop(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(1000):
+        (tmp_path / "data" / f"{number:04}").write_bytes(b"%d" % number)
+    publish(tmp_path)
+    paths = [path for path in tmp_path.rglob("*") if path.is_file()]
+    good = serve_files({path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in paths})
+    asked, go_on = threading.Event(), threading.Event()
 
-    run(main())
+    def slow(request: Request, wire: Wire) -> None:
+        if request.path.startswith("/index") and "Range" in request.headers:
+            asked.set()
+            wire.wait(go_on)
+        good(request, wire)
+
+    server: RawServer = start(slow, heads=True)
+
+    async def main() -> bytes:
+        async with StaticStore(server.url, lazy=True, poll_interval=0).connect_async() as store:
+            reading = asyncio.create_task(store.read_async("0005"))
+            await reached(asked)
+            assert not reading.done()
+            go_on.set()
+            return await reading
+
+    assert run(main()) == b"5"
 
 
 # Loops, threads and cancellation
@@ -464,9 +482,10 @@ def test_invalid_arguments_of_a_watch_are_refused_at_once(store: StaticStore) ->
 
 
 def test_a_slow_host_does_not_block_the_loop(start: Any) -> None:
-    go_on = threading.Event()
+    asked, go_on = threading.Event(), threading.Event()
 
     def slow(request: Request, wire: Wire) -> None:
+        asked.set()
         assert go_on.wait(TIMEOUT)
         wire.response(200, b"slow")
 
@@ -475,10 +494,8 @@ def test_a_slow_host_does_not_block_the_loop(start: Any) -> None:
 
     async def main(store: StaticStore) -> bytes:
         reading = asyncio.create_task(store.read_async("a"))
-        began = time.monotonic()
-        await asyncio.sleep(0.01)
+        await reached(asked)
         assert not reading.done()
-        assert time.monotonic() - began < TIMEOUT
         go_on.set()
         return await reading
 

@@ -104,13 +104,6 @@ def test_it_is_a_readable_store(objects: ObspecStore) -> None:
     assert isinstance(objects, ReadableStore)
 
 
-@pytest.mark.parametrize(
-    "name", ["list", "list_async", "list_with_delimiter", "list_with_delimiter_async"]
-)
-def test_it_lists_as_obspec_does(objects: ObspecStore, name: str) -> None:
-    assert callable(getattr(objects, name))
-
-
 def test_a_head_is_what_the_index_says_without_a_request(site: MemorySite, do: Do) -> None:
     before = len(site.server.requests)
     assert do("head", "a/1.bin") == {

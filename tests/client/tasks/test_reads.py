@@ -24,7 +24,7 @@ from staticstore import (
     tuning,
 )
 from tests.client.scene import TIMEOUT
-from tests.client.test_async import run
+from tests.client.test_async import reached, run
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -67,10 +67,6 @@ class Held:
         self.reached.set()
         assert self.go_on.wait(TIMEOUT)
         wire.response(200, self._body)
-
-    async def until_reached(self) -> None:
-        while not self.reached.is_set():
-            await asyncio.sleep(0.001)
 
 
 async def gathered(*reads: Coroutine[Any, Any, T]) -> list[T]:
@@ -224,7 +220,7 @@ def test_a_canceled_read_gives_its_request_up(start: Start) -> None:
 
     async def main(store: StaticStore) -> None:
         reading = asyncio.create_task(store.read_async("a"))
-        await held.until_reached()
+        await reached(held.reached)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
@@ -238,9 +234,10 @@ def test_a_canceled_read_gives_its_request_up(start: Start) -> None:
 
 
 def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
-    held = threading.Event()
+    asked, held = threading.Event(), threading.Event()
 
     def slow(request: Request, wire: Wire) -> None:
+        asked.set()
         assert held.wait(TIMEOUT)
         serve_files({"data/a": LARGE})(request, wire)
 
@@ -248,9 +245,9 @@ def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
         one, other = (
             asyncio.create_task(store.get_range_async("a", start, start + 5)) for start in (0, 5)
         )
-        await asyncio.sleep(0.01)
+        await reached(asked)
         one.cancel()
-        await asyncio.sleep(0)
+        await asyncio.wait([one])
         held.set()
         return await other
 
@@ -259,21 +256,22 @@ def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
 
 
 def test_read_many_async_that_is_left_gives_the_rest_up(start: Start) -> None:
-    held = Held(b"")
+    asked, ended = threading.Event(), threading.Event()
 
-    async def main(store: StaticStore) -> set[str]:
+    def stalls(request: Request, wire: Wire) -> None:
+        asked.set()
+        wire.stall()
+        ended.set()
+
+    async def main(store: StaticStore) -> None:
         pairs: AsyncIterator[tuple[str, bytes]] = store.read_many_async(VALUES)
-        async for key, data in pairs:
-            assert data == VALUES[key]
-            break
+        assert await anext(pairs) == ("00", VALUES["00"])
+        await reached(asked)
         await pairs.aclose()  # type: ignore[attr-defined]
-        await asyncio.sleep(0)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        return {task.get_name() for task in others if "main" not in repr(task)}
+        await reached(ended)
 
-    with connected(start(site_of(VALUES, **{"49": held}))) as store:
-        assert run(main(store)) == set()
-        held.go_on.set()
+    with connected(start(site_of(VALUES, **{"49": stalls}))) as store:
+        run(main(store))
 
 
 def test_read_many_async_reads_ahead_within_bounds(

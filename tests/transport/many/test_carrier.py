@@ -242,10 +242,10 @@ def test_a_connection_that_the_host_has_closed_is_replaced(
         wire.close()
 
     session = session_at(start(closes).url)
-    for number in range(5):
-        [answer] = fetch_all(session, wanted(number))
-        if engine == "curl":
-            assert answer is not None
+    answers = [fetch_all(session, wanted(number))[0] for number in range(5)]
+    # A thread may find only by its request that a connection is closed.
+    failed = [number for number, answer in enumerate(answers) if answer is None]
+    assert failed == [] or (engine == "threads" and set(failed) <= {1, 3})
 
 
 def test_c23_long_bodies_are_requested_at_once(
@@ -373,7 +373,7 @@ STALLS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("stage", STALLS)
-def test_e17_closing_the_session_ends_all_requests_at_once(
+def test_e20_closing_the_session_ends_all_requests_at_once(
     start: Start, session_at: SessionAt, stage: str
 ) -> None:
     asked = threading.Event()
@@ -391,7 +391,7 @@ def test_e17_closing_the_session_ends_all_requests_at_once(
     assert all(isinstance(one.outcome, NotConnectedError) for one in ended)
 
 
-def test_e17_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
+def test_e20_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]
         for line in waiting:
@@ -407,7 +407,7 @@ def test_e17_closing_the_session_ends_requests_that_are_connecting(session_at: S
             line.close()
 
 
-def test_e17_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
+def test_e20_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         session, noted = session_at(f"https://127.0.0.1:{silent.getsockname()[1]}/"), Noted()
         submit(session, wanted(1), noted.put)
@@ -617,7 +617,7 @@ def test_e4_a_child_has_a_carrier_of_its_own(start: Start, session_at: SessionAt
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
+def test_e20_a_child_that_ends_leaves_the_connections_of_its_parent(
     start: Start, session_at: SessionAt, certificates: Certificates, scheme: str
 ) -> None:
     context = certificates.context(certificates.server) if scheme == "https" else None
@@ -638,7 +638,7 @@ def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
     assert server.connections == before
 
 
-def test_e17_requests_under_way_at_a_fork_are_sent_again_by_the_child(
+def test_e20_requests_under_way_at_a_fork_are_sent_again_by_the_child(
     start: Start, session_at: SessionAt
 ) -> None:
     both = threading.Event()
@@ -657,7 +657,6 @@ def test_e17_requests_under_way_at_a_fork_are_sent_again_by_the_child(
 _EXIT = """
 import sys
 from staticstore.transport.http.root import Root
-from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
 from staticstore.transport.many.batch import submit
 from staticstore.transport.many.request import SizedRequest
@@ -669,7 +668,7 @@ sys.stdin.readline()
 """
 
 
-def test_e17_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
+def test_e20_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
     asked = threading.Event()
 
     def stalls(request: Request, wire: Wire) -> None:
