@@ -23,7 +23,7 @@ from .value_requests import accept
 if TYPE_CHECKING:
     from ..transport.http.report import RequestReport
     from ..transport.many.carrier import SubmittedRequest
-    from .access import Access
+    from .site_snapshot import Values
 
 __all__ = ["LargeValues", "ReadOutcome"]
 
@@ -74,16 +74,14 @@ class LargeValues:
 
     Parameters
     ----------
-    access : Access
-        Access to the values of a snapshot.
-    read : callable
-        Reads a value by itself; returns it, or an error.
+    values : Values
+        The values of a snapshot.
     """
 
-    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
+    def __init__(self, values: Values) -> None:
+        self._access = access = values.access
         most = requests_at_once(access.session.wire, tuning.LARGE_CONNECTIONS)
-        self._access = access
-        self._read = read
+        self._read = values.read_or_error
         self._pid = os.getpid()
         # As of `AsyncCalls`: for what waits for a host, and for what computes.
         self._patient = Workers(most, "staticstore read_many")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ from ..index.fields import Content, key_to_url_path
 from ..transport.many.batch import Batch, fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
+from ..workers import Workers
 from .value_requests import CarefulReads, Places, accept, pack_stretches
 
 if TYPE_CHECKING:
-    from ..errors import StoreError
-    from .access import Access
     from .large_values import ReadOutcome
+    from .site_snapshot import Values
 
 __all__ = ["SmallValues"]
 
@@ -33,27 +33,19 @@ class SmallValues:
 
     Parameters
     ----------
-    access : Access
-        Access to the values of a snapshot.
+    values : Values
+        The values of a snapshot.
     keys : sequence of str
         The keys of the window.
     some : list of (int, Content)
         The numbers of the small values among these, and what the index says of them.
-    read : callable
-        Reads a value by itself; returns it, or an error.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        keys: Sequence[str],
-        some: _Some,
-        read: Callable[[str], bytes | StoreError],
-    ) -> None:
-        self._access = access
+    def __init__(self, values: Values, keys: Sequence[str], some: _Some) -> None:
+        self._values = values
+        self._access = values.access
         self._keys = keys
         self._contents = dict(some)
-        self._read = read
         self._found: dict[int, ReadOutcome] = dict(self._cached(some))
         self._requests: list[SizedRequest] = []
         # For each request the values in its answer, each with its bytes in it.
@@ -65,7 +57,7 @@ class SmallValues:
         for number, content in some:
             if number not in self._found and number not in self._coming:
                 self._add(self._whole(number), [(number, 0, content.size or 0)])
-        self._batch = Batch(access.session, self._requests)
+        self._batch = Batch(self._access.session, self._requests)
 
     def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
         if self._access.cache:
@@ -132,9 +124,7 @@ class SmallValues:
         self._coming.clear()
 
     def _singly(self, numbers: Sequence[int]) -> dict[int, ReadOutcome]:
-        from ..workers import Workers  # slow to import: concurrent.futures
-
-        read = CarefulReads(self._access, self._read).read
+        read = CarefulReads(self._values).read
         workers = requests_at_once(self._access.session.wire, tuning.CAREFUL_THREADS)
         with Workers(workers, "staticstore read_many") as pool:
             reads = {one: pool.submit(partial(read, self._keys[one])) for one in numbers}

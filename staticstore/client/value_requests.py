@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
@@ -15,6 +15,7 @@ from ..transport.many.request import ByteRange, SizedRequest, coalesced
 
 if TYPE_CHECKING:
     from .access import Access
+    from .site_snapshot import Values
 
 __all__ = ["CarefulReads", "Places", "accept", "pack_stretches", "part_requests", "stretches"]
 
@@ -102,24 +103,21 @@ class CarefulReads:
 
     Parameters
     ----------
-    access : Access
-        Access to the values of a snapshot.
-    read : callable
-        Reads a value by itself; returns it, or an error.
+    values : Values
+        The values of a snapshot.
     """
 
-    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
-        self._access = access
-        self._session = access.session
-        self._read = read
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._session = values.access.session
         self._outage: TransportError | None = None
 
     def read(self, key: str) -> bytes | StoreError:
         """Return a value, or why it cannot be read."""
         if (first := self._outage) is not None:
-            url = self._session.root.join(key_to_url_path(self._access.data_path, key))
+            url = self._session.root.join(key_to_url_path(self._values.data_path, key))
             return type(first)(first.args[0], key=key, url=url, status=first.status)
-        found = self._read(key)
+        found = self._values.read_or_error(key)
         if (
             isinstance(found, TransportError)
             and self._session.is_failing

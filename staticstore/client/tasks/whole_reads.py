@@ -48,7 +48,7 @@ class WholeReads:
         self._values = values
         self._wanted = wanted
         self._found = found
-        self._careful = CarefulReads(values.access, values.read_or_error)
+        self._careful = CarefulReads(values)
         is_slow = bool(values.access.cache)
         self._requests = Requests(values.access.session, calls, found, is_slow=is_slow)
 
