@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..transport.values.stream import ReadProgress
     from .site_snapshot import Values
     from .tasks.calls import AsyncCalls
-    from .tasks.reads import AwaitedReads
+    from .tasks.turns import AwaitedReads
     from .value import URLValue
     from .view_values import ViewValues
 
@@ -59,7 +59,7 @@ class AsyncReading:
         known: AwaitedReads | None = self.__dict__.get("_awaited_reads")
         if known is None:
             from .tasks.part_reads import PartReads  # slow to import: asyncio
-            from .tasks.reads import AwaitedReads
+            from .tasks.turns import AwaitedReads
             from .tasks.whole_reads import WholeReads
 
             made = AwaitedReads.of(

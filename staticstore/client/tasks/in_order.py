@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from ..site_snapshot import Values
     from ..view_values import ViewValues
     from .calls import AsyncCalls
-    from .reads import AwaitedReads
-    from .turns import AskedRead
+    from .turns import AskedRead, AwaitedReads
 
 __all__ = ["read_in_order"]
 
