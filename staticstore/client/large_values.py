@@ -134,8 +134,8 @@ class LargeValues:
         if value.is_split:
             for start in range(0, size, part):
                 request = SizedRequest(url_path, min(part, size - start), start, size)
-                yield _Read(request.size, request if self._gives_parts else None, self._part)
-        elif size <= part and self._gives_wholes and not self._is_cached(value.content):
+                yield _Read(request.size, request, self._part)
+        elif size <= part and not self._is_cached(value.content):
             yield _Read(size, SizedRequest(url_path, size), partial(self._whole, value))
         elif size <= tuning.LARGE_AHEAD_BYTES:
             yield _Read(size, None, lambda _: self._read(value.key))
@@ -152,8 +152,10 @@ class LargeValues:
         is_prompt = time.monotonic() - read.began <= tuning.PROMPT_FAILURE_SECONDS
         if answer is None and read.request is not None and self._gives_parts and is_prompt:
             [answer] = fetch_all(self._access.session, [read.request])
-        self._gives_parts = self._gives_parts and answer is not None
-        return None if answer is None else answer.body
+        if answer is None:
+            self._gives_parts = False
+            return None
+        return answer.body
 
     def _begin(self) -> None:
         # Begin as many reads as may be in memory together, and at least one.
@@ -173,11 +175,14 @@ class LargeValues:
 
     def _send(self, read: _Read, found: WorkerCall[ReadOutcome]) -> None:
         read.began = time.monotonic()
-        if read.request is not None:
+        if read.request is not None and self._is_worth(read.request):
             note = partial(self._note, read, found)
             [read.submitted] = submit(self._access.session, [read.request], note)
         if read.submitted is None:
             self._patient.queue(found)
+
+    def _is_worth(self, request: SizedRequest) -> bool:
+        return self._gives_wholes if request.start is None else self._gives_parts
 
     def _note(self, read: _Read, found: WorkerCall[ReadOutcome], one: SubmittedRequest) -> None:
         # In a thread of the carrier, which must not be held up.
