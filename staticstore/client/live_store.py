@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ..query.conditions import selection
-from .async_following import AsyncFollowing
-from .async_reading import AsyncReading
 from .reading import Reading
 from .telling.subscription import Subscribable
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveStore", "subscribe_with_snapshot"]
 
 
-class LiveStore(Reading, AsyncReading, AsyncFollowing, Subscribable):
+class LiveStore(Reading, Subscribable):
     """A live, read-only mapping from keys to values: a `StaticStore`, or a view of some."""
 
     @abstractmethod

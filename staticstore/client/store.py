@@ -12,6 +12,8 @@ from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, IndexDownload, warn_of_exposed_passwords
 from .async_connection import AsyncConnectable, default_arguments
+from .async_following import AsyncFollowing
+from .async_reading import AsyncReading
 from .following.live import LiveIndex
 from .live_store import LiveStore
 from .pickles.picklable_store import PicklableStore
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(PicklableStore, AsyncConnectable):
+class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..index.views import Part, ViewIndex
+from .async_following import AsyncFollowing
+from .async_reading import AsyncReading
 from .following.live_view import LiveView
 from .live_store import LiveStore
 from .tasks.connection import AsyncConnection
@@ -24,7 +26,7 @@ __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
-class StoreView(LiveStore):
+class StoreView(LiveStore, AsyncReading, AsyncFollowing):
     """What all views of stores share: a view reads like a store, and sends its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
@@ -86,8 +88,10 @@ class StoreView(LiveStore):
     @property
     def _calls(self) -> AsyncCalls:
         # The threads of its store; several stores have their own, so that none blocks another.
+        first: Any
         first, *others = self._stores.values()
-        return super()._calls if others else first._calls
+        own: AsyncCalls = super()._calls if others else first._calls
+        return own
 
     def _reader(self) -> ReadMany:
         return ViewValues.read_many

@@ -60,6 +60,7 @@ class SnapshotReading(Reading, AsyncReading):
 
     @property
     def _calls(self) -> AsyncCalls:
+        assert isinstance(self._store, AsyncReading), "stores and views are"
         return self._store._calls
 
     @property
