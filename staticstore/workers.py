@@ -44,16 +44,20 @@ class Workers:
 
         A child that is forked meanwhile has no thread for the call: the thread
         there that asks for the result makes it.
+
+        Raises
+        ------
+        RuntimeError
+            There is no thread, and none can be started.
         """
         future = _Call(call)
         pool = self._pools.get()
         pool.calls.put(future)
         with pool.lock:
             # Even if a thread is idle: whether one is, would have to be counted.
-            if len(pool.threads) < self._most:
-                thread = threading.Thread(target=pool.work, name=self._name, daemon=True)
-                pool.threads.append(thread)
-                thread.start()
+            if len(pool.threads) < self._most and not pool.start(self._name):
+                future.cancel()
+                raise RuntimeError(f"no thread can be started for {self._name}")
         return future
 
     def close(self) -> None:
@@ -83,7 +87,18 @@ class _Pool:
         # None ends the thread that takes it.
         self.calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
-        self.lock = threading.Lock()
+        # Reentrant: a finalizer that the garbage collector runs in here may submit a call.
+        self.lock = threading.RLock()
+
+    def start(self, name: str) -> bool:
+        """Start another thread; return whether there is any, called with the lock."""
+        thread = threading.Thread(target=self.work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # too many, or the interpreter ends
+            return bool(self.threads)
+        self.threads.append(thread)
+        return True
 
     def work(self) -> None:
         while (call := self.calls.get()) is not None:

@@ -153,7 +153,7 @@ class ZarrStore(Store):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            `byte_range` is something else.
+            `byte_range` is something else, or has a negative number.
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
         """
@@ -326,10 +326,10 @@ def _bounds(part: ByteRequest | None) -> tuple[int, int | None] | None:
     match part:
         case None:
             return None
-        case RangeByteRequest(start=start, end=end):
+        case RangeByteRequest(start=start, end=end) if min(start, end) >= 0:
             return start, end
-        case OffsetByteRequest(offset=offset):
+        case OffsetByteRequest(offset=offset) if offset >= 0:
             return offset, None
-        case SuffixByteRequest(suffix=suffix):
+        case SuffixByteRequest(suffix=suffix) if suffix >= 0:
             return (-suffix, None) if suffix else (0, 0)
     raise ValueError(f"Unexpected byte_range, got {part}.")

@@ -25,7 +25,7 @@ from tests.servers import RawServer, serve_files
 
 zarr = pytest.importorskip("zarr")
 
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest  # noqa: E402
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest  # noqa: E402
 from zarr.core.buffer import default_buffer_prototype  # noqa: E402
 from zarr.core.sync import sync  # noqa: E402
 
@@ -154,6 +154,9 @@ def test_a_part_is_a_slice(store: StaticStore) -> None:
     assert get(RangeByteRequest(10_000, 10_001)) == b""
     assert get(SuffixByteRequest(10_000)) == body
     assert get(SuffixByteRequest(0)) == b""
+    for wrong in (RangeByteRequest(-3, 2), OffsetByteRequest(-1), SuffixByteRequest(-3)):
+        with pytest.raises(ValueError, match="byte_range"):
+            get(wrong)
 
 
 def test_parts_of_a_shard_are_fetched_and_not_the_shard(site: MemorySite, tmp_path: Path) -> None:
