@@ -97,6 +97,16 @@ def test_z1_what_is_not_verified_is_not_returned(
     assert cube[0, 0] == numbers[0, 0]
 
 
+def test_z1_of_many_reads_one_that_fails_raises_its_own_error(
+    site: MemorySite, store: StaticStore, numbers: Any
+) -> None:
+    chunk = site.files["data/cube/c/1/1"]
+    site.files["data/cube/c/1/1"] = chunk[:-1] + b"?"
+    wanted = [("c/0/0", None), ("c/1/1", None), ("c/2/2", RangeByteRequest(0, 3))]
+    with pytest.raises(IntegrityError, match="cube/c/1/1"):
+        sync(ZarrStore(store, "cube").get_partial_values(default_buffer_prototype(), wanted))
+
+
 def test_z2_an_array_stays_what_it_was_when_it_was_opened(
     site: MemorySite, store: StaticStore, tmp_path: Path
 ) -> None:
