@@ -40,21 +40,26 @@ class Workers:
         self._pools = PerProcess(_Pool)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Queue a call, and return its future, which is a `WorkerCall`."""
+        """Queue a call, and return its future, which is a `WorkerCall`; raises as `queue`."""
         future = WorkerCall(call)
         self.queue(future)
         return future
 
     def queue(self, call: WorkerCall[Any]) -> None:
-        """Queue a call that was made before."""
+        """Queue a call that was made before.
+
+        Raises
+        ------
+        RuntimeError
+            There is no thread, and none can be started.
+        """
         pool = self._pools.get()
         pool.calls.put(call)
         with pool.lock:
             # Even if a thread is idle: whether one is, would have to be counted.
-            if len(pool.threads) < self._most:
-                thread = threading.Thread(target=pool.work, name=self._name, daemon=True)
-                pool.threads.append(thread)
-                thread.start()
+            if len(pool.threads) < self._most and not pool.start(self._name):
+                call.cancel()
+                raise RuntimeError(f"no thread can be started for {self._name}")
 
     def close(self) -> None:
         """Cancel the calls not yet begun; those under way go on."""
@@ -83,7 +88,18 @@ class _Pool:
         # None ends the thread that takes it.
         self.calls: queue.SimpleQueue[WorkerCall[Any] | None] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
-        self.lock = threading.Lock()
+        # Reentrant: a finalizer that the garbage collector runs in here may submit a call.
+        self.lock = threading.RLock()
+
+    def start(self, name: str) -> bool:
+        """Start another thread; return whether there is any, called with the lock."""
+        thread = threading.Thread(target=self.work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # too many, or the interpreter ends
+            return bool(self.threads)
+        self.threads.append(thread)
+        return True
 
     def work(self) -> None:
         while (call := self.calls.get()) is not None:

@@ -155,7 +155,7 @@ class AsyncReading:
         'image/tiff'
         """
         value: URLValue = await self.get_async(key)
-        await self._called(lambda: (value.etag, value.size, value.modified, value.media_type))
+        await self._calls.read(lambda: (value.etag, value.size, value.modified, value.media_type))
         return value
 
     # -- parts -------------------------------------------------------------------
@@ -192,7 +192,7 @@ class AsyncReading:
         """
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts([(start, end)], is_single=True)
+        wanted = WantedParts.of([(start, end)], is_single=True)
         part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
@@ -214,7 +214,7 @@ class AsyncReading:
         """
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts(list(ranges), max_gap, max_size)
+        wanted = WantedParts.of(ranges, max_gap, max_size)
         parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
         return parts
 
@@ -237,13 +237,11 @@ class AsyncReading:
         from .tasks.part_reads import WantedParts
         from .tasks.turns import results
 
-        ask = self._awaited.parts.ask
-        return await results(
-            [
-                ask(key, WantedParts([(start, end)], max_gap, max_size, is_single=True))
-                for key, start, end in ranges
-            ]
-        )
+        wanted = [
+            (key, WantedParts.of([(start, end)], max_gap, max_size, is_single=True))
+            for key, start, end in ranges
+        ]
+        return await results([self._awaited.parts.ask(*one) for one in wanted])
 
     # -- many values, and files --------------------------------------------------
 
@@ -285,7 +283,7 @@ class AsyncReading:
     ) -> None:
         """Copy a value into a file, verified and atomic: `URLValue.to_file`, awaited.
 
-        If it is canceled, the copy ends with its next piece, and can be resumed.
+        If it is canceled, the copy ends at once, and can be resumed.
 
         Parameters
         ----------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
+from ..index.head import Role
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import ByteRange, SizedRequest, coalesced
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .site_snapshot import Values
 
 __all__ = ["CarefulReads", "Places", "accept", "pack_stretches", "part_requests", "stretches"]
+
+_MOST_PARTS = 1024  # of a value: what is requested has to be in memory
 
 #: Of each of some values or parts its number, and its start and end in an answer.
 Places = list[tuple[int, int, int]]
@@ -42,6 +45,8 @@ def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretc
     for number, content in wanted:
         if content.place is not None and content.size and content.sha256:
             start = content.place.offset
+            if start + content.size > (Role.PACK.most_bytes or 0):
+                continue  # no pack is as large
             by_href[content.place.href].append((ByteRange(start, start + content.size), number))
     for href, places in by_href.items():
         if key_problem(href) is not None:
@@ -80,7 +85,8 @@ def part_requests(access: Access, key: str, content: Content) -> list[SizedReque
     """Return the requests that read a value of known size: in parts, if it is large."""
     url_path, size = key_to_url_path(access.data_path, key), content.size or 0
     part = tuning.LARGE_PART_BYTES
-    if content.sha256 is None or size <= part:  # parts have to be bound by the digest
+    # Parts have to be bound by the digest, and a size is no more than a claim.
+    if content.sha256 is None or not part < size <= _MOST_PARTS * part:
         return [SizedRequest(url_path, size)]
     starts = range(0, size, part)
     return [SizedRequest(url_path, min(part, size - start), start, size) for start in starts]

@@ -177,6 +177,8 @@ def _wanted_range(options: Mapping[str, Any], size: int) -> tuple[int, int]:
         start, end = wanted
         return checked_range(start, end, size)
     if "suffix" in wanted:
+        if wanted["suffix"] < 0:
+            raise ValueError(f"a suffix is 0 or more bytes, not {wanted['suffix']}")
         return max(0, size - wanted["suffix"]), size
     return checked_range(wanted["offset"], size, size)
 

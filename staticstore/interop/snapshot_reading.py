@@ -80,8 +80,8 @@ class SnapshotReading(Reading, AsyncReading):
         return None if isinstance(values, ViewValues) else values.data_path
 
     async def called(self, call: Callable[[], T]) -> T:
-        """Make a blocking call in a thread, and await it."""
-        return await self._called(call)
+        """Make a call that reads in a thread, and await it; if canceled, it is cut."""
+        return await self._calls.read(call)
 
     async def looked_up(self, look: Callable[[], T]) -> T:
         """Call what looks into the snapshot, in a thread if that may request parts of it."""

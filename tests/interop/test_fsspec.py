@@ -14,7 +14,8 @@ import pytest
 
 fsspec = pytest.importorskip("fsspec")
 
-from staticstore import AuthorizationError, IntegrityError, TransportError  # noqa: E402
+from staticstore import AuthorizationError, Index, IntegrityError, TransportError  # noqa: E402
+from staticstore.interop.file_systems.directories import Directories  # noqa: E402
 from staticstore.interop.fsspec import StaticStoreFileSystem  # noqa: E402
 from staticstore.transport.values.seekable import OpenedValue  # noqa: E402
 from tests.client.scene import Call, MemorySite, pollers  # noqa: E402
@@ -619,3 +620,11 @@ def test_a_refusal_is_an_authorization_error(site: MemorySite) -> None:
     protect(site)
     with pytest.raises(AuthorizationError):
         fsspec.filesystem("staticstore", root=site.url).ls("")
+
+
+def test_a_key_of_any_depth_is_found() -> None:
+    key = "/".join("a" * 3000)
+    directories = Directories(Index.from_entries({key: {}}))
+    found = list(directories.below("", depth=5000, with_directories=True))
+    assert (len(found), found[0], found[-1]) == (3000, "a/", key)
+    assert list(directories.below("a", depth=2, with_directories=True)) == ["a/a/", "a/a/a/"]

@@ -190,6 +190,11 @@ def test_a_part_that_is_not_there_is_an_error(do: Do, wanted: Any) -> None:
         do("get", "a/1.bin", options={"range": wanted})
 
 
+def test_a_negative_suffix_is_an_error(do: Do) -> None:
+    with pytest.raises(ValueError, match="0 or more bytes"):
+        do("get", "a/1.bin", options={"range": {"suffix": -3}})
+
+
 def test_a_head_has_no_bytes(do: Do) -> None:
     result = do("get", "a/1.bin", options={"head": True})
     assert (buffer_of(result), result.meta["size"]) == (b"", 200)

@@ -27,7 +27,7 @@ from tests.servers import RawServer, serve_files
 
 zarr = pytest.importorskip("zarr")
 
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest  # noqa: E402
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest  # noqa: E402
 from zarr.core.buffer import default_buffer_prototype  # noqa: E402
 from zarr.core.sync import sync  # noqa: E402
 
@@ -97,6 +97,16 @@ def test_z1_what_is_not_verified_is_not_returned(
     with pytest.raises(IntegrityError, match="cube/c/1/1"):
         cube[2, 2]
     assert cube[0, 0] == numbers[0, 0]
+
+
+def test_z1_of_many_reads_one_that_fails_raises_its_own_error(
+    site: MemorySite, store: StaticStore, numbers: Any
+) -> None:
+    chunk = site.files["data/cube/c/1/1"]
+    site.files["data/cube/c/1/1"] = chunk[:-1] + b"?"
+    wanted = [("c/0/0", None), ("c/1/1", None), ("c/2/2", RangeByteRequest(0, 3))]
+    with pytest.raises(IntegrityError, match="cube/c/1/1"):
+        sync(ZarrStore(store, "cube").get_partial_values(default_buffer_prototype(), wanted))
 
 
 def test_z2_an_array_stays_what_it_was_when_it_was_opened(
@@ -192,6 +202,9 @@ def test_a_part_is_a_slice(store: StaticStore) -> None:
     assert get(RangeByteRequest(10_000, 10_001)) == b""
     assert get(SuffixByteRequest(10_000)) == body
     assert get(SuffixByteRequest(0)) == b""
+    for wrong in (RangeByteRequest(-3, 2), OffsetByteRequest(-1), SuffixByteRequest(-3)):
+        with pytest.raises(ValueError, match="byte_range"):
+            get(wrong)
 
 
 def test_parts_of_a_shard_are_fetched_and_not_the_shard(site: MemorySite, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def copy_to_file(
     """
     reporter = _Reporter(asyncio.get_running_loop(), progress)
     try:
-        await calls.make(partial(value.to_file, path, reporter, sync=sync))
+        await calls.read(partial(value.to_file, path, reporter, sync=sync))
     finally:
         reporter.is_canceled.set()
 

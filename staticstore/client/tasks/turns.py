@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -102,8 +103,8 @@ class AskedRead:
 
     def answer(self, found: object) -> None:
         """Have the loop resolve the future; for any thread."""
-        if isinstance(found, StoreError) and found.key is not None:
-            found.key = self.key  # that of the view
+        if isinstance(found, StoreError) and found.key not in (None, self.key):
+            found = _of_key(found, self.key)  # that of the view
         if (future := self.future) is not None:
             self._replies.put(partial(resolve, future, found))
 
@@ -117,6 +118,13 @@ class AskedRead:
         """Whether it has neither a result nor been canceled."""
         future = self.future
         return future is not None and not future.done()
+
+
+def _of_key(error: StoreError, key: str) -> StoreError:
+    # A copy: others may get the same error, with their own keys.
+    new = copy.copy(error)
+    new.key, new.__cause__ = key, error.__cause__
+    return new
 
 
 async def results(asked: Sequence[AskedRead]) -> list[Any]:
@@ -189,8 +197,12 @@ class TurnReads:
         asked = [one for one in self._turns.pop(loop) if one.is_awaited]
         if self._is_in_memory():
             asked = self._begin(asked, only_quick=True)
-        if asked:
-            self._calls.patient.submit(partial(self._begin, asked))
+        try:
+            if asked:
+                self._calls.patient.submit(partial(self._begin, asked))
+        except RuntimeError as error:  # no more threads
+            for one in asked:
+                one.answer(error)
 
     def _begin(self, asked: list[AskedRead], *, only_quick: bool = False) -> list[AskedRead]:
         """Begin reads; return those of sites where that may block, if these are not to begin."""
@@ -216,7 +228,7 @@ class TurnReads:
                 current = self._values()
             values = current if one.values is None else one.values
             assert values is not None
-            place = values.located(one.key)
+            place = values.located(one.key) if isinstance(one.key, str) else None
             if place is None:
                 one.answer(KeyError(one.key))
                 continue

@@ -9,6 +9,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Mapping
+from operator import eq
 from typing import Any, NamedTuple
 
 from ...client.async_connection import default_arguments
@@ -41,40 +42,62 @@ _WHERE = (
     'say where the site is: storage_options={"root": "https://data.example.org/site/"},'
     " or staticstore://KEY::https://data.example.org/site/"
 )
+_TWO_PLACES = (
+    "the URL ends with a site, and the options or fsspec's configuration have another root"
+)
 
 
 class Account:
     """The secrets that some file systems of this process share, under a random name.
 
-    Only the name gets into tokens, pickles and JSON; it says nothing of the secrets.
+    Only the name gets into tokens, pickles and JSON; it says nothing of the secrets.  Who
+    knows the name has them sent to the roots that they were given for, and nowhere else.
 
     Parameters
     ----------
+    roots : tuple of str
+        The roots that they are for, without secrets.
     given : mapping
         The secret arguments of `StaticStore.connect`, and ``root`` if it has any; also an
         attribute, as is the `name`.
     """
 
-    __slots__ = ("__weakref__", "given", "name")
+    __slots__ = ("__weakref__", "given", "name", "roots")
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, roots: tuple[str, ...], given: Mapping[str, Any]) -> None:
         self.name = secrets.token_hex(8)
+        self.roots = roots
         self.given = given
+
+    def has(self, hidden: Mapping[str, Any]) -> bool:
+        """Return whether it has these secrets; those of a pickle are without a user."""
+        return all(
+            name in self.given and (_same_roots if name == "root" else eq)(self.given[name], secret)
+            for name, secret in hidden.items()
+        )
 
     def __repr__(self) -> str:
         """Show the name alone."""
         return f"<Account: {self.name}>"
 
     @staticmethod
-    def of(given: Mapping[str, Any]) -> Account:
-        """Return the account with these secrets, the same for equal ones."""
+    def of(roots: tuple[str, ...], given: Mapping[str, Any]) -> Account:
+        """Return the account with these secrets for these roots, the same for equal ones."""
         with _LOCK.get():
             for known in list(_ACCOUNTS.values()):
-                if known.given == given:
+                if known.roots == roots and known.given == given:
                     return known
-            account = Account(given)
+            account = Account(roots, given)
             _ACCOUNTS[account.name] = account
         return account
+
+    @staticmethod
+    def named(public: Mapping[str, Any]) -> Account | None:
+        """Return the account that public options name, if it is for their roots."""
+        account = _ACCOUNTS.get(public.get("account", ""))
+        root = public["root"]
+        roots = (root,) if isinstance(root, str) else tuple(root)
+        return account if account is not None and account.roots == roots else None
 
 
 # The one place where a file system finds the secrets of its name, as long as another one
@@ -119,8 +142,8 @@ class StorageOptions(NamedTuple):
         roots = roots_of(options["root"], **of_buckets)
         if any(root.userinfo or root.query for root in roots):
             hidden["root"] = options["root"]
-        texts = [root.shown for root in roots]
-        options["root"] = texts if len(texts) > 1 else texts[0]
+        texts = tuple(root.shown for root in roots)
+        options["root"] = list(texts) if len(texts) > 1 else texts[0]
         if (auth := options.pop("auth", None)) is not None:
             if (name := _name_of(auth)) is None:
                 hidden["auth"] = auth
@@ -129,9 +152,9 @@ class StorageOptions(NamedTuple):
         for name in ("headers", "proxies"):
             if options.get(name):
                 hidden[name] = options.pop(name)
-        account = _ACCOUNTS.get(options.get("account", ""))
-        if account is None and hidden:
-            account = Account.of(hidden)
+        account = Account.named(options)
+        if hidden and (account is None or not account.has(hidden)):
+            account = Account.of(texts, hidden)
         if account is not None:
             options["account"] = account.name
         # None is the default of each option, and no value that fsspec writes as JSON.
@@ -141,7 +164,7 @@ class StorageOptions(NamedTuple):
     @classmethod
     def known(cls, public: Mapping[str, Any]) -> StorageOptions:
         """Return public options with their secrets, if this process knows them."""
-        return cls(dict(public), _ACCOUNTS.get(public.get("account", "")))
+        return cls(dict(public), Account.named(public))
 
     def pickled(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options for a pickle: without secrets, but with the queries of the roots.
@@ -202,10 +225,13 @@ def _located(args: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
     _check_names(options)
     protocol = options.pop("target_protocol", None)
     chained, more = options.pop("fo", None), options.pop("target_options", None) or {}
-    if chained is not None and options.get("root") is None:
+    if chained is not None:
         text = os.fspath(chained)
         is_whole = "://" in text or protocol is None or protocol in _LOCAL_PROTOCOLS
-        options["root"] = text if is_whole else f"{protocol}://{text}"
+        text = text if is_whole else f"{protocol}://{text}"
+        if options.get("root") not in (None, text):
+            raise ValueError(_TWO_PLACES)
+        options["root"] = text
         _check_names(more)
         options = {**more, **options}
     if not options.get("root"):
@@ -243,6 +269,13 @@ def _function_of(name: str) -> Any:
     except (ImportError, AttributeError):
         return None
     return found if callable(found) else None
+
+
+def _same_roots(known: Any, given: Any) -> bool:
+    return all(
+        one.location == other.location and other.userinfo in (None, one.userinfo)
+        for one, other in zip(roots_of(known), roots_of(given), strict=True)
+    )
 
 
 def _imported(auth: Any) -> Any:

@@ -14,7 +14,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pycurl
@@ -26,7 +26,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ... import tuning
 from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ...processes import fork_gate
-from ..http.template import RequestTemplate
+from ..http.template import RequestTemplate, field_lines
 from ..http.wire import Wire
 from .bell import Bell
 from .carrier import Carrier, ConnectionCount, SubmittedRequest, answers_together
@@ -37,6 +37,7 @@ __all__ = ["CurlCarrier"]
 _LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
+_MOST_HEADS = 100  # before one body: interim answers have heads, too
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
@@ -62,11 +63,15 @@ class CurlCarrier(Carrier):
 
     def _begin(self) -> None:
         if self._bell is None:
-            self._bell = Bell()
-            name = "staticstore carrier"
-            call = partial(self._work, self._bell)
-            self._thread = threading.Thread(target=call, name=name, daemon=True)
-            self._thread.start()
+            bell = Bell()
+            call = partial(self._work, bell)
+            thread = threading.Thread(target=call, name="staticstore carrier", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # too many, or the interpreter ends
+                bell.close()
+                raise
+            self._bell, self._thread = bell, thread
         self._bell.ring()
 
     def _stop(self, request: SubmittedRequest) -> None:
@@ -177,7 +182,11 @@ class CurlCarrier(Carrier):
 
     def _start(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         transfer = self._idle.pop() if self._idle else _Transfer()
-        self._speaks_tls = transfer.start(one) or self._speaks_tls
+        try:
+            self._speaks_tls = transfer.start(one) or self._speaks_tls
+        except Exception:  # such as a header field that cannot be sent
+            self._drop(one)
+            return
         self._transfers[transfer.handle] = transfer
         multi.add_handle(transfer.handle)
         self._count.note_size(one.request.size)
@@ -222,6 +231,7 @@ class _Transfer:
         self._has_own_fields = self._has_range = self._has_proxy = False
         self._speaks_tls = False
         self._head = io.BytesIO()
+        self._heads = 0
         self._body = io.BytesIO()
         self._most = 0
         for option, value in [
@@ -248,7 +258,7 @@ class _Transfer:
             self._set_up(template)
         request, signed = submitted.request, submitted.signed
         self._most = request.size
-        self._head = io.BytesIO()
+        self._head, self._heads = io.BytesIO(), 0
         self._body = io.BytesIO()  # a new one: its bytes are the answer's, without a copy
         if request.size in tuning.ROOM_MADE_BYTES:
             # A buffer that grows is copied again and again, each time into fresh memory.
@@ -256,11 +266,11 @@ class _Transfer:
             self._body.write(b"\0")
             self._body.seek(0)
         if signed is not None:
-            self.handle.setopt(pycurl.HTTPHEADER, _lines(signed.headers))
+            self.handle.setopt(pycurl.HTTPHEADER, field_lines(signed.headers))
         elif self._has_own_fields:
-            self.handle.setopt(pycurl.HTTPHEADER, _lines(template.headers))
+            self.handle.setopt(pycurl.HTTPHEADER, field_lines(template.headers))
         self._has_own_fields = signed is not None
-        url = template.root.join(request.url_path) if signed is None else signed.url
+        url = template.join(request.url_path) if signed is None else signed.url
         self.handle.setopt(pycurl.URL, url)
         # A signed one has the field already.
         has_range = request.start is not None and signed is None
@@ -277,7 +287,7 @@ class _Transfer:
     def _set_up(self, template: RequestTemplate) -> None:
         connecting, silence = template.timeout
         for option, value in [
-            (pycurl.HTTPHEADER, _lines(template.headers)),
+            (pycurl.HTTPHEADER, field_lines(template.headers)),
             # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
             (pycurl.PROXY, (template.proxy or "").encode()),
             (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
@@ -309,8 +319,11 @@ class _Transfer:
             self.handle.setopt(pycurl.SSLKEY, key)
 
     def _write_head(self, field: bytes) -> int:
-        # Returning 0 ends the transfer: here for a head or a body without an end.
-        if self._head.tell() > _MOST_FIELD_BYTES or (field == b"\r\n" and not self._has_end()):
+        # Returning 0 ends the transfer: here for heads or a body without an end.
+        is_last = field in (b"\r\n", b"\n")
+        self._heads += is_last
+        is_endless = self._head.tell() > _MOST_FIELD_BYTES or self._heads > _MOST_HEADS
+        if is_endless or (is_last and not self._has_end()):
             return 0
         return self._head.write(field)
 
@@ -370,7 +383,3 @@ class _Transfer:
         if error == pycurl.E_OPERATION_TIMEDOUT:
             return TransportTimeout("the host was silent or too slow for too long")
         return TransportError(f"the request was not completed (libcurl: {error})")
-
-
-def _lines(headers: Mapping[str, str]) -> list[bytes]:
-    return [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]

@@ -87,6 +87,9 @@ def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch
         ("s3://maps?endpoint=ftp://open-sesame", "endpoint is a URL"),
         ("s3://maps?endpoint=https://ali:open-sesame@x", "endpoint is a URL"),
         ("s3://maps?endpoint=https://[open-sesame", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example%3F", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example%23", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example/%0Aa", "endpoint is a URL"),
     ],
 )
 def test_what_names_no_bucket_is_refused_and_not_repeated(text: str, complaint: str) -> None:
@@ -117,3 +120,26 @@ def test_an_endpoint_without_a_bucket_is_refused() -> None:
         roots_of("https://data.example.org/", endpoint="https://minio.example")
     with pytest.raises(ValueError, match="roots at S3"):
         roots_of("gs://maps", region="eu-west-3")
+
+
+@pytest.mark.parametrize(
+    ("region", "url"),
+    [
+        ("eu-west-3", "https://maps.s3.eu-west-3.amazonaws.com/a/"),
+        ("cn-north-1", "https://maps.s3.cn-north-1.amazonaws.com.cn/a/"),
+        ("us-gov-west-1", "https://maps.s3.us-gov-west-1.amazonaws.com/a/"),
+        *((name, None) for name in ("us-east-1", "s3", "evil", "a.b-c-1", "eu-west-1/", "x@y-z-1")),
+        *((name, None) for name in ("", "EU-WEST-1", "eu-west-1\n", "eu-west-1#", "s3-eu-west-1")),
+    ],
+)
+def test_the_host_of_another_region_is_made_of_its_name(region: str, url: str | None) -> None:
+    bucket = BucketLocation.parse("s3://maps/a", None, "us-east-1").in_region(region)
+    assert (bucket and bucket.url) == url
+
+
+def test_another_region_at_an_endpoint_is_the_same_host() -> None:
+    bucket = BucketLocation.parse("s3://maps/a", "https://garage.example", "us-east-1")
+    moved = bucket.in_region("garage")
+    assert moved is not None
+    assert (moved.url, moved.region) == (bucket.url, "garage")
+    assert bucket.in_region("a b") is bucket.in_region("us-east-1") is None

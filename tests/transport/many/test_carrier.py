@@ -153,11 +153,18 @@ MISBEHAVIOR: dict[str, Answer] = {
     "too long": lambda request, wire: wire.response(body=BODY + b"x"),
     "endless": lambda request, wire: _endless(wire, b"0" * 10_000),
     "endless head": lambda request, wire: _endless(wire, b"Field: value\r\n" * 1000),
+    "interim answers without an end": lambda request, wire: _interim(request, wire, 10_000),
     "two lengths": _sent(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nContent-Length: 3\r\n\r\n"),
     "refused": lambda request, wire: wire.response(403, BODY),
     "redirected": lambda request, wire: wire.response(302, headers={"Location": "/else"}),
     "coded": lambda request, wire: wire.response(200, BODY, {"Content-Encoding": "br"}),
 }
+
+
+def _interim(request: Request, wire: Wire, count: int) -> None:
+    for _ in range(count):
+        wire.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    good(request, wire)
 
 
 def _endless(wire: Wire, piece: bytes) -> None:
@@ -370,6 +377,63 @@ def carrier_threads() -> CarrierThreads:
         for thread in threading.enumerate()
         if thread.name == "staticstore carrier" and thread not in before
     ]
+
+
+@pytest.mark.parametrize("value", ["€", "a\r\nX-More: b", "a\nX-More: b"])
+def test_a_request_that_cannot_be_sent_spoils_no_other(
+    start: Start, session_at: SessionAt, value: str
+) -> None:
+    class Naming(AuthBase):
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            request.headers["X-Name"] = value if str(request.url).endswith("/5") else "a"
+            return request
+
+    server = start(good)
+    session = session_at(server.url, auth=Naming())
+    answers = fetch_all(session, wanted(*range(9)))
+    assert [number for number, one in enumerate(answers) if one is None] == [5]
+    assert {one.headers["X-Name"] for one in server.requests} == {"a"}
+    assert not any("X-More" in one.headers for one in server.requests)
+
+
+def test_a_header_field_without_a_value_is_sent(start: Start, session_at: SessionAt) -> None:
+    server = start(good)
+    session = session_at(server.url, headers={"X-Empty": "", "X-Name": "a"})
+    assert None not in fetch_all(session, wanted(*range(3)))
+    assert {one.headers["X-Empty"] for one in server.requests} == {""}
+
+
+@pytest.mark.parametrize("auth", [None, HTTPBasicAuth("ali", "sesame"), HTTPDigestAuth("a", "b")])
+def test_a_host_that_is_not_in_ascii_is_asked_by_its_name_in_idna(
+    start: Start, session_at: SessionAt, auth: AuthBase | None
+) -> None:
+    proxy = start(good)
+    session = session_at("http://bücher.example/", proxies={"http": proxy.url}, auth=auth)
+    answers = fetch_all(session, wanted(*range(3)))
+    assert [one and one.body for one in answers] == [None if _is_digest(auth) else BODY] * 3
+    targets = {one.target for one in proxy.requests}
+    assert all(one.startswith("http://xn--bcher-kva.example/") for one in targets)
+    assert targets
+
+
+def _is_digest(auth: AuthBase | None) -> bool:
+    return isinstance(auth, HTTPDigestAuth)  # which was not challenged here
+
+
+def test_without_threads_requests_are_left_to_be_sent_singly(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        if self.name.startswith("staticstore"):
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    begin = threading.Thread.start
+    session = session_at(start(good).url)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert fetch_all(session, wanted(1, 2)) == [None, None]
+    assert None not in fetch_all(session, wanted(1, 2))
 
 
 # -- cancel and close --------------------------------------------------------------------------
@@ -743,3 +807,25 @@ def test_e20_the_interpreter_can_exit_while_requests_run(start: Start, engine: s
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_finalizer_within_the_lock_may_close_the_carrier(
+    start: Start, session_at: SessionAt
+) -> None:
+    """The garbage collector may run one in any thread, at any allocation."""
+
+    class Closing(SubmittedRequest):
+        @property
+        def has_ended(self) -> bool:
+            carriers.close()
+            return False
+
+    session, noted = session_at(start(good).url), Noted()
+    carriers, template = session.companion(Carriers), session.template()
+    assert template is not None
+    carrier = carriers.choose()
+    one = Closing(template, wanted(1)[0], noted.put)
+    Call(lambda: carrier.submit([one])).result(TIMEOUT)
+    assert noted.get(timeout=TIMEOUT) is one
+    with pytest.raises(NotConnectedError):
+        carrier.submit([one])
