@@ -7,6 +7,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..index.fields import check_keys
+
 if TYPE_CHECKING:
     import os
 
@@ -207,9 +209,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
         b'II*\x00'
         """
+        from ..transport.values.ranges import checked_bounds
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts([(start, end)], is_single=True)
+        wanted = WantedParts([checked_bounds(start, end)], is_single=True)
         part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
@@ -250,9 +253,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
         [b'II', b'*\x00']
         """
+        from ..transport.values.ranges import checked_ranges
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts(list(ranges), max_gap, max_size)
+        wanted = WantedParts(checked_ranges(ranges), max_gap, max_size)
         parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
         return parts
 
@@ -291,14 +295,15 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
         [b'II*\x00', b'\n']
         """
+        from ..transport.values.ranges import checked_ranges_many
         from .tasks.part_reads import WantedParts
         from .tasks.turns import results
 
         ask = self._awaited.parts.ask
         return await results(
             [
-                ask(key, WantedParts([(start, end)], max_gap, max_size, is_single=True))
-                for key, start, end in ranges
+                ask(key, WantedParts([bounds], max_gap, max_size, is_single=True))
+                for key, bounds in checked_ranges_many(ranges)
             ]
         )
 
@@ -337,7 +342,7 @@ class AsyncReading:
         """
         from .tasks.in_order import read_in_order
 
-        return read_in_order(self._awaited, self._values_async, keys)
+        return read_in_order(self._awaited, self._values_async, check_keys(keys))
 
     async def to_file_async(
         self,

@@ -6,9 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+try:
+    from fsspec.asyn import AsyncFileSystem, get_loop
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "staticstore.interop.fsspec needs fsspec, which the extra `fsspec` brings", name=error.name
+    ) from error
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import apply_config, conf
 from fsspec.spec import AbstractBufferedFile
@@ -138,6 +143,9 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
         await self._store()
         return await self._process_store.directories_async()
 
+    def _known_directories(self) -> Directories | None:
+        return self._process_store.known_directories()
+
     def invalidate_cache(self, path: str | None = None) -> None:
         """Poll the site at the next use, however long ago it was polled."""
         self._process_store.forget_age()
@@ -190,7 +198,7 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
                     raise
                 return await read(store)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
 
     async def _cat(
         self,
@@ -278,10 +286,14 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
         try:
             value = self._ready().get(key)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
         if cache_type != "none":
             return value.open(cache_size=cache_size)
         return _UncachedFile(self, value, block_size)
+
+    async def open_async(self, path: str, mode: str = "rb", **kwargs: Any) -> NoReturn:
+        """Refuse: parts are awaited of a path, not of an open file."""
+        raise NotImplementedError("await _cat_file(path, start, end) in the place of open_async")
 
 
 class _UncachedFile(AbstractBufferedFile):  # type: ignore[misc]

@@ -19,7 +19,7 @@ def read_only(path: object = None) -> OSError:
     True
     """
     text = "a site cannot be written by its readers: change its folder, and publish it"
-    name = path if isinstance(path, str) else None
+    name = path if path and isinstance(path, str) else None
     return OSError(errno.EROFS, text, name)
 
 
