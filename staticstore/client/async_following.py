@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .tasks.connection import AsyncConnection
 
 if TYPE_CHECKING:
     from ..index.changes import Change, Changes
     from ..query.conditions import Where
+    from .following.connection import Begun
     from .tasks.change_watch import AsyncWatch
     from .telling.subscription import ChangeSource
 
@@ -44,6 +47,24 @@ class AsyncFollowing:
     @abstractmethod
     def disconnect(self) -> None:
         """Disconnect; see `StaticStore.disconnect`."""
+
+    @abstractmethod
+    def _enter(self, begun: Begun | None = None) -> None:
+        """Connect, unless connected; `begun` is called with each connection that is made."""
+
+    @abstractmethod
+    def __exit__(self, *error: object) -> None:
+        """Disconnect what `_enter` has connected."""
+
+    async def __aenter__(self) -> Self:
+        """Connect, unless connected, without blocking the event loop."""
+        return await AsyncConnection(self, self._enter, lambda _: None)
+
+    async def __aexit__(self, *error: object) -> None:
+        """Disconnect, without blocking the loop."""
+        from .tasks.calls import call_in_thread  # slow to import: asyncio
+
+        await call_in_thread(self.__exit__)
 
     def watch_async(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..index.fields import check_keys
+
 if TYPE_CHECKING:
     import os
 
@@ -190,9 +192,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
         b'II*\x00'
         """
+        from ..transport.values.ranges import checked_bounds
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts.of([(start, end)], is_single=True)
+        wanted = WantedParts.of([checked_bounds(start, end)], is_single=True)
         part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
@@ -212,9 +215,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
         [b'II', b'*\x00']
         """
+        from ..transport.values.ranges import checked_ranges
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts.of(ranges, max_gap, max_size)
+        wanted = WantedParts.of(checked_ranges(ranges), max_gap, max_size)
         parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
         return parts
 
@@ -234,12 +238,13 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
         [b'II*\x00', b'\n']
         """
+        from ..transport.values.ranges import checked_ranges_many
         from .tasks.part_reads import WantedParts
         from .tasks.turns import results
 
         wanted = [
-            (key, WantedParts.of([(start, end)], max_gap, max_size, is_single=True))
-            for key, start, end in ranges
+            (key, WantedParts.of([bounds], max_gap, max_size, is_single=True))
+            for key, bounds in checked_ranges_many(ranges)
         ]
         return await results([self._awaited.parts.ask(*one) for one in wanted])
 
@@ -271,7 +276,7 @@ class AsyncReading:
         """
         from .tasks.in_order import read_in_order
 
-        return read_in_order(self._awaited, self._values_async, keys)
+        return read_in_order(self._awaited, self._values_async, check_keys(keys))
 
     async def to_file_async(
         self,

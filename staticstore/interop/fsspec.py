@@ -9,7 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+try:
+    from fsspec.asyn import AsyncFileSystem, get_loop
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "staticstore.interop.fsspec needs fsspec, which the extra `fsspec` brings", name=error.name
+    ) from error
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import apply_config, conf
 from fsspec.utils import isfilelike
@@ -163,6 +168,9 @@ class StaticStoreFileSystem(_ReadOnly, FileDescriptions, metaclass=_WithoutSecre
         await self._store()
         return await self._process_store.directories_async()
 
+    def _known_directories(self) -> Directories | None:
+        return self._process_store.known_directories()
+
     def invalidate_cache(self, path: str | None = None) -> None:
         """Poll the site at the next use, however long ago it was polled."""
         self._process_store.forget_age()
@@ -215,7 +223,7 @@ class StaticStoreFileSystem(_ReadOnly, FileDescriptions, metaclass=_WithoutSecre
                     raise
                 return await read(store)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
 
     async def _cat(
         self,
@@ -303,7 +311,7 @@ class StaticStoreFileSystem(_ReadOnly, FileDescriptions, metaclass=_WithoutSecre
         try:
             value = self._ready().get(key)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
         if cache_type != "none":
             return value.open(cache_size=cache_size)
         return UncachedFile(self, value, block_size)
@@ -369,7 +377,7 @@ class StaticStoreFileSystem(_ReadOnly, FileDescriptions, metaclass=_WithoutSecre
 
 def _read_only(path: object) -> OSError:
     text = "a site cannot be written by its readers: change its folder, and publish it"
-    return OSError(errno.EROFS, text, path if isinstance(path, str) else None)
+    return OSError(errno.EROFS, text, path if path and isinstance(path, str) else None)
 
 
 def _given(options: _Info) -> _Info:

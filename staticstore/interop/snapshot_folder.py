@@ -57,7 +57,8 @@ class SnapshotFolder:
             raise TypeError(f"a StaticStore or a view is needed, not a {type(store).__name__}")
         if not isinstance(prefix, str):
             raise TypeError(f"a prefix is text, not {type(prefix).__name__}")
-        folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        # No key begins with a slash.
+        folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._begin(store, folder, None, SnapshotReading(store))
 
     def _begin(

@@ -83,6 +83,43 @@ def test_a_connect_that_is_awaited_returns_the_store(site: MemorySite) -> None:
     run(main())
 
 
+def test_an_asynchronous_block_of_a_store_connects_and_disconnects(
+    site: MemorySite, values: dict[str, bytes]
+) -> None:
+    async def main() -> StaticStore:
+        async with StaticStore(site.url, poll_interval=0) as store:
+            assert await store.read_async("001") == values["001"]
+        return store
+
+    assert not run(main()).is_connected()
+
+
+def test_an_asynchronous_block_of_a_view_connects_what_was_not_connected(
+    site: MemorySite, store: StaticStore
+) -> None:
+    other = StaticStore(site.url, poll_interval=0)
+
+    async def main() -> None:
+        async with MountedStore({"a/": store, "b/": other}) as view:
+            assert await view.read_async("b/001") == VALUES["001"]
+
+    run(main())
+    assert store.is_connected()
+    assert not other.is_connected()
+
+
+def test_what_is_asked_of_a_connect_that_was_not_awaited_says_so(site: MemorySite) -> None:
+    store: Any = StaticStore(site.url).connect_async()
+    with pytest.raises(AttributeError, match=r"store = await store\.connect_async\(\)"):
+        store.read_async("001")
+
+
+def test_a_block_that_does_not_await_says_so(site: MemorySite) -> None:
+    connecting: Any = StaticStore(site.url).connect_async()
+    with pytest.raises(TypeError, match="'async with', not 'with'"), connecting:
+        pass
+
+
 def test_nothing_is_requested_before_a_connect_is_awaited(site: MemorySite) -> None:
     StaticStore(site.url).connect_async()
     assert site.server.requests == []
@@ -503,3 +540,22 @@ def test_a_slow_host_does_not_block_the_loop(start: Any) -> None:
 
     with StaticStore(server.url, poll_interval=0) as store:
         assert run(main(store)) == b"slow"
+
+
+def test_a_coroutine_function_cannot_be_told_of_the_progress(
+    store: StaticStore, tmp_path: Path
+) -> None:
+    async def progress(done: int, total: int | None) -> None: ...
+
+    with pytest.raises(TypeError, match="a plain function"):
+        run(store.to_file_async("001", tmp_path / "copy", progress))
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_watch_that_is_closed_ends(store: StaticStore) -> None:
+    async def main() -> list[Change]:
+        async with contextlib.aclosing(store.watch_async()) as watch:  # type: ignore[type-var]
+            pass
+        return [change async for change in watch]
+
+    assert run(main()) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
+import sys
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -103,6 +105,42 @@ def test_a_key_that_is_not_there_is_not_found(files: Any, call: str) -> None:
     """S6."""
     with pytest.raises(FileNotFoundError, match="nope"):
         getattr(files, call)("nope")
+
+
+@pytest.mark.parametrize("call", ["open", "cat_file", "modified"])
+def test_a_directory_is_no_value_and_is_said_to_be_one(files: Any, call: str) -> None:
+    with pytest.raises(IsADirectoryError, match="a directory of the site"):
+        getattr(files, call)("maps")
+
+
+def test_a_url_of_the_site_is_no_path(files: Any, site: MemorySite) -> None:
+    with pytest.raises(FileNotFoundError, match="paths are keys, without the URL"):
+        files.open(f"{site.url}data/a.txt")
+
+
+def test_a_lazy_file_system_fetches_no_index_to_tell_a_directory(site: MemorySite) -> None:
+    fill(site)
+    files = fsspec.filesystem("staticstore", root=site.url, lazy=True)
+    with pytest.raises(FileNotFoundError, match="no such key"):
+        files.open("maps")
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"), [("rot", "root"), ("anon", "anonymous"), ("endpoint_url", "endpoint")]
+)
+def test_an_option_that_is_misspelled_is_named_with_a_similar_one(
+    site: MemorySite, option: str, meant: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"'{option}': did you mean '{meant}'\? There are anony"):
+        fsspec.filesystem("staticstore", root=site.url, **{option: "x"})
+
+
+def test_without_fsspec_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = StaticStoreFileSystem.__module__
+    monkeypatch.setitem(sys.modules, "fsspec.asyn", None)
+    monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match="which the extra `fsspec` brings"):
+        importlib.import_module(name)
 
 
 def test_types_of_paths(files: Any) -> None:

@@ -299,6 +299,17 @@ def test_parts_that_are_not_there_are_errors(do: Do, bounds: Mapping[str, int]) 
         do("get_range", "a/1.bin", **{"start": 3, **bounds})
 
 
+@pytest.mark.parametrize("name", ["ends", "lengths"])
+def test_as_many_ends_as_starts_are_needed(do: Do, name: str) -> None:
+    with pytest.raises(ValueError, match=f"2 starts, but 1 {name}"):
+        do("get_ranges", "a/1.bin", starts=[0, 4], **{name: [2]})
+
+
+def test_an_option_that_is_not_known_is_refused(objects: ObspecStore) -> None:
+    with pytest.raises(TypeError, match="no such option: 'rnage'; there are head, if_match"):
+        objects.get("a/1.bin", options={"rnage": (0, 4)})
+
+
 def test_parts_that_are_near_share_a_request(site: MemorySite, do: Do) -> None:
     do("get_ranges", "a/1.bin", starts=[0, 50, 100], lengths=[10, 10, 10])
     assert [one.headers["Range"] for one in site.requests("data/a/1.bin")] == ["bytes=0-109"]

@@ -320,6 +320,11 @@ def test_z5_writing_is_refused(store: StaticStore) -> None:
     assert not shared.supports_deletes
 
 
+@pytest.mark.parametrize("prefix", ["/cube", "cube/", "/cube/"])
+def test_a_prefix_may_have_slashes_around_it(store: StaticStore, prefix: str) -> None:
+    assert ZarrStore(store, prefix) == ZarrStore(store, "cube")
+
+
 @pytest.mark.parametrize(
     ("store", "prefix", "error"),
     [("https://example.org/", "", TypeError), (StaticStore("none"), "", NotConnectedError)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from operator import index
@@ -44,7 +44,7 @@ class WantedParts(NamedTuple):
     @classmethod
     def of(
         cls,
-        ranges: Iterable[_Bounds],
+        ranges: Sequence[_Bounds],
         max_gap: int = 1 << 12,
         max_size: int = 1 << 23,
         *,
@@ -54,11 +54,10 @@ class WantedParts(NamedTuple):
 
         Raises
         ------
-        TypeError, ValueError
-            A range is no pair, or a bound no integer.
+        TypeError
+            `max_gap` or `max_size` is no integer.
         """
-        pairs = [(_index(start), _index(end)) for start, end in ranges]
-        return cls(pairs, index(max_gap), index(max_size), is_single)
+        return cls(ranges, index(max_gap), index(max_size), is_single)
 
 
 class PartReads:
@@ -241,10 +240,6 @@ class PartReads:
                     self._found(number, error)
 
         self._careful_calls.submit(numbers, read)
-
-
-def _index(bound: int | None) -> int | None:
-    return None if bound is None else index(bound)
 
 
 def _covers(bounds: _Bounds, size: int | None) -> bool:

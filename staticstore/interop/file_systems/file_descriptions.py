@@ -36,6 +36,10 @@ class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
     async def _directories(self) -> Directories:
         """Return the directories of the current snapshot."""
 
+    @abstractmethod
+    def _known_directories(self) -> Directories | None:
+        """Return the directories without a request; None of a lazy store."""
+
     async def _ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         if kwargs.get("refresh"):
             self.invalidate_cache()
@@ -123,6 +127,8 @@ class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
         """Return when the content of a value was first published, or what its host says."""
         path = self._strip_protocol(path)
         info = self.info(path)
+        if info["type"] == "directory":
+            raise not_found(path, self._known_directories())
         if "mtime" not in info:
             info = self._asked(path)
         if "mtime" not in info:
@@ -150,12 +156,23 @@ class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
         try:
             return self._ready().sign(key, expires=expiration)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
 
 
-def not_found(path: str) -> FileNotFoundError:
-    """Return the error for a path that is neither a key nor a directory."""
-    return FileNotFoundError(errno.ENOENT, "the site has no such key", path)
+def not_found(path: str, directories: Directories | None = None) -> OSError:
+    """Return the error for a path that is no key.
+
+    Parameters
+    ----------
+    path : str
+        The path.
+    directories : Directories, optional
+        Those of the snapshot, which the path may be one of.
+    """
+    if directories is not None and directories.has(path):
+        return IsADirectoryError(errno.EISDIR, "a directory of the site, not a value", path)
+    hint = ": paths are keys, without the URL of the site" if "://" in path else ""
+    return FileNotFoundError(errno.ENOENT, f"the site has no such key{hint}", path)
 
 
 async def _said(store: StaticStore, path: str) -> _Info:

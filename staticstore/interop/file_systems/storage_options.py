@@ -244,10 +244,12 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise TypeError("a file system does not poll by itself: use max_age, in seconds")
     known = _STORE | _CONNECT | _OF_PLACE | {"max_age"}
     if unknown := sorted(options.keys() - known - OF_FSSPEC):
-        raise TypeError(
-            f"unknown storage option {quoted(unknown[0])}; there are "
-            + ", ".join(sorted(known - _OF_PLACE | {"root"}))
-        )
+        import difflib  # slow to import
+
+        names = sorted(known - _OF_PLACE | {"root"})
+        alike = difflib.get_close_matches(unknown[0], names, n=1)
+        hint = f": did you mean {alike[0]!r}? There" if alike else "; there"
+        raise TypeError(f"unknown storage option {quoted(unknown[0])}{hint} are {', '.join(names)}")
 
 
 def _name_of(auth: Any) -> str | None:

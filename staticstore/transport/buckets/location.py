@@ -7,7 +7,7 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from ...errors import raise_alone
+from ...errors import quoted, raise_alone
 
 __all__ = ["SCHEMES", "BucketLocation", "endpoint_from_environment"]
 
@@ -61,8 +61,8 @@ class BucketLocation(NamedTuple):
             ``s3://bucket/prefix`` or the like.  A query may have an ``endpoint`` and a
             ``region`` of its own.
         endpoint, region : str or None
-            As in `StaticStore`; None for what the environment or, for the region, the
-            configuration file of AWS's tools says.
+            As in `StaticStore`; None for what the environment or the configuration file of
+            AWS's tools says.
 
         Raises
         ------
@@ -79,7 +79,8 @@ class BucketLocation(NamedTuple):
                 "credentials from the environment, or by connect(auth=...)"
             )
         if not _NAME.fullmatch(parts.netloc):
-            raise ValueError(f"the URL names no bucket: it is {scheme}://BUCKET/PREFIX")
+            found = f", and {quoted(parts.netloc)} is no bucket's name" if parts.netloc else ""
+            raise ValueError(f"the URL names no bucket: it is {scheme}://BUCKET/PREFIX{found}")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
         own = _own_options(scheme, parts.query)
@@ -171,8 +172,16 @@ def _own_options(scheme: str, query: str) -> dict[str, str]:
 
 
 def endpoint_from_environment(scheme: str) -> str | None:
-    """Return the endpoint that the environment names for buckets of a scheme."""
-    return next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES[scheme])), None)
+    """Return the endpoint that the environment names for buckets of a scheme.
+
+    For S3 that includes the configuration file of AWS's tools.
+    """
+    named = next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES[scheme])), None)
+    if named is not None or scheme != "s3":
+        return named
+    from .profile import aws_settings  # slow to import
+
+    return aws_settings(os.environ).get("endpoint")
 
 
 def _azure_endpoint() -> str:

@@ -189,7 +189,10 @@ def refusal_of(
     if code in _OF_CREDENTIALS:
         return Refusal(f"{_OF_CREDENTIALS[code]}{_skew(fields, now)} ({code})", True, True)
     if status == 403:
-        message = f"the host refused with 403 Forbidden{f' ({code})' if code else ''}"
+        message = (
+            f"the host refused with 403 Forbidden{f' ({code})' if code else ''}: the credentials "
+            "may not read this, or none were sent (anonymous=True)"
+        )
         hint = _skew(fields, now) or _REQUESTER_PAYS[bucket.scheme]
         return Refusal(message + hint, False, True)
     return None

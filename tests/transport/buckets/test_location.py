@@ -63,6 +63,19 @@ def test_the_region_comes_from_the_profile(environment: pytest.MonkeyPatch, tmp_
     assert url_of("s3://maps") == "https://maps.s3.eu-south-2.amazonaws.com/"
 
 
+def test_the_endpoint_comes_from_the_profile_unless_the_environment_has_one(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text("[default]\nendpoint_url = http://minio.example:9000\n")
+    assert url_of("s3://maps") == "http://minio.example:9000/maps/"
+    assert url_of("gs://maps") == "https://storage.googleapis.com/maps/"
+    environment.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert url_of("s3://maps") == "https://maps.s3.us-east-1.amazonaws.com/"
+    environment.setenv("AWS_ENDPOINT_URL", "http://other.example")
+    assert url_of("s3://maps") == "http://other.example/maps/"
+
+
 def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AWS_ENDPOINT_URL", "http://minio.example:9000")
     assert url_of("s3://maps") == "http://minio.example:9000/maps/"
@@ -74,7 +87,7 @@ def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch
         ("s3://ali:open-sesame@maps/a", "no user and password"),
         ("s3://", "names no bucket"),
         ("s3:///a", "names no bucket"),
-        ("s3://maps:9000/a", "names no bucket"),
+        ("s3://maps:9000/a", "names no bucket: .*, and 'maps:9000' is no bucket's name"),
         ("s3://maps/a#b", "fragment"),
         ("s3://maps/a//b", "empty segment"),
         ("s3://maps/a/../b", "empty segment"),
