@@ -704,11 +704,11 @@ def test_request_finished_is_sent_by_the_thread_that_waits(start: Start) -> None
         seen.append((url[-1], threading.current_thread()))
         # What a handler requests comes by the same carrier.
         assert isinstance(store, StaticStore)
-        assert dict(store.read_many("ab")) == {"a": BODY, "b": BODY}
+        assert dict(store.read_many(["a", "b"])) == {"a": BODY, "b": BODY}
 
     with StaticStore(start(site).url, poll_interval=0) as store:
         with request_finished.connected_to(note, sender=store):
-            assert dict(store.read_many("ab")) == {"a": BODY, "b": BODY}
+            assert dict(store.read_many(["a", "b"])) == {"a": BODY, "b": BODY}
         assert sorted(url for url, _ in seen) == ["a", "b"]
         assert {thread for _, thread in seen} == {threading.current_thread()}
 
