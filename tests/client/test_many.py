@@ -192,7 +192,7 @@ def test_c23_large_values_that_are_not_taken_are_given_up(
 
     values = {"a": b"1", "b": bytes(1000)}
     with connected(start(site_of(values, b=stalls))) as store:
-        found = store.read_many("ab")
+        found = store.read_many(["a", "b"])
         assert next(found) == ("a", b"1")
         assert reached.wait(TIMEOUT)
         found.close()  # type: ignore[attr-defined]
@@ -236,7 +236,7 @@ def test_c23_a_value_larger_than_the_bound_without_a_digest_waits_for_its_turn(
     files = {"index.json": b'{"a": {"size": 1}, "b": {"size": 25000}}', "data/b": value}
     server = start(serve_files({**files, "data/a": b"1"}))
     with connected(server) as store:
-        found = store.read_many("ab")
+        found = store.read_many(["a", "b"])
         assert next(found) == ("a", b"1")
         assert "b" not in requested(server)
         assert list(found) == [("b", value)]
@@ -354,7 +354,7 @@ def test_endless_trailers_do_not_block(start: Start) -> None:
 
     server = start(site_of({"a": b"1", "b": b"2"}, a=endless))
     with connected(server) as store:
-        assert dict(store.read_many("ab")) == {"a": b"1", "b": b"2"}
+        assert dict(store.read_many(["a", "b"])) == {"a": b"1", "b": b"2"}
 
 
 def test_a_redirected_value_is_read(start: Start) -> None:
@@ -362,14 +362,14 @@ def test_a_redirected_value_is_read(start: Start) -> None:
         wire.response(302, headers={"Location": "/data/b"})
 
     with connected(start(site_of({"a": b"2", "b": b"2"}, a=elsewhere))) as store:
-        assert dict(store.read_many("ab")) == {"a": b"2", "b": b"2"}
+        assert dict(store.read_many(["a", "b"])) == {"a": b"2", "b": b"2"}
 
 
 def test_a_value_in_memory_is_not_requested_again(start: Start) -> None:
     values = {"a": b"one", "b": b"two"}
     server = start(site_of(values))
     with connected(server, memory=1000) as store:
-        assert dict(store.read_many("ab")) == values
+        assert dict(store.read_many(["a", "b"])) == values
         before = len(server.requests)
         assert dict(store.read_many("ba")) == values
         assert store.to_bytes("a") == b"one"
@@ -381,7 +381,7 @@ def test_a_value_in_the_cache_on_disk_is_not_requested_again(start: Start, tmp_p
     server = start(site_of(values))
     for _ in range(2):
         with connected(server, cache=tmp_path / "cache") as store:
-            assert dict(store.read_many("ab")) == values
+            assert dict(store.read_many(["a", "b"])) == values
     assert sorted(path for path in requested(server) if len(path) == 1) == ["a", "b"]
 
 
