@@ -194,10 +194,10 @@ class ConnectionCount:
         if size >= tuning.LONG_BODY_BYTES:
             self._add(1)
 
-    def note_answer(self, began: float) -> None:
-        """Note the answer to a request that began then: one more if it was slow."""
+    def note_answer(self, waited: float) -> None:
+        """Note an answer that was waited for so many seconds: one more if it was slow."""
         self._answered_at = time.monotonic()
-        if self._answered_at - began > tuning.FAR_SECONDS:
+        if waited > tuning.FAR_SECONDS:
             self._add(1)
 
     def note_wait(self) -> float:

@@ -59,6 +59,8 @@ class CurlCarrier(Carrier):
         # Those of them that have ended, with libcurl's number of the error, since when.
         self._ended: list[tuple[pycurl.Curl, int]] = []
         self._ended_since = 0.0
+        # Seconds in which there was nothing to do: while there is, more connections do not help.
+        self._waited = 0.0
         self._speaks_tls = False
 
     def _begin(self) -> None:
@@ -141,7 +143,7 @@ class CurlCarrier(Carrier):
 
     def _note_ended(self, multi: pycurl.CurlMulti) -> None:
         for handle, error in _ended(multi):
-            self._count.note_answer(self._transfers[handle].began)
+            self._count.note_answer(self._waited - self._transfers[handle].waited_before)
             if not self._ended:
                 self._ended_since = time.monotonic()
             self._ended.append((handle, error))
@@ -157,16 +159,21 @@ class CurlCarrier(Carrier):
 
     def _hand_on(self, multi: pycurl.CurlMulti) -> None:
         ended, self._ended = self._ended, []
+        forgotten = [(*self._forget(multi, handle), error) for handle, error in ended]
+        with self._lock:
+            self._running.difference_update(one for _, one, _ in forgotten)
         with answers_together():
-            for handle, error in ended:
-                transfer, one = self._forget(multi, handle)
+            for transfer, one, error in forgotten:
                 transfer.end(one, error)
+                self._idle.append(transfer)
 
     def _cancel(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         for handle, transfer in self._transfers.items():
             if transfer.submitted is one:
                 self._ended = [other for other in self._ended if other[0] is not handle]
-                self._forget(multi, handle)
+                self._idle.append(self._forget(multi, handle)[0])
+                with self._lock:
+                    self._running.discard(one)
                 break
 
     def _forget(
@@ -174,11 +181,7 @@ class CurlCarrier(Carrier):
     ) -> tuple[_Transfer, SubmittedRequest]:
         transfer = self._transfers.pop(handle)
         multi.remove_handle(handle)
-        self._idle.append(transfer)
-        one = transfer.take()
-        with self._lock:
-            self._running.discard(one)
-        return transfer, one
+        return transfer, transfer.take()
 
     def _start(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         transfer = self._idle.pop() if self._idle else _Transfer()
@@ -187,6 +190,7 @@ class CurlCarrier(Carrier):
         except Exception:  # such as a header field that cannot be sent
             self._drop(one)
             return
+        transfer.waited_before = self._waited
         self._transfers[transfer.handle] = transfer
         multi.add_handle(transfer.handle)
         self._count.note_size(one.request.size)
@@ -200,7 +204,9 @@ class CurlCarrier(Carrier):
         elif self._waiting:
             most = min(most, self._count.note_wait())
         milliseconds = multi.timeout()
+        began = time.monotonic()
         bell.wait(readable, writable, most if milliseconds < 0 else min(milliseconds / 1e3, most))
+        self._waited += time.monotonic() - began
 
 
 def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
@@ -226,7 +232,7 @@ class _Transfer:
     def __init__(self) -> None:
         self.handle = pycurl.Curl()
         self.submitted: SubmittedRequest | None = None
-        self.began = 0.0
+        self.waited_before = 0.0
         self._template: RequestTemplate | None = None
         self._has_own_fields = self._has_range = self._has_proxy = False
         self._speaks_tls = False
@@ -279,7 +285,6 @@ class _Transfer:
         elif self._has_range:
             self.handle.unsetopt(pycurl.RANGE)
         self._has_range = has_range
-        self.began = time.monotonic()
         if submitted.report is not None:
             submitted.report.begin()
         return self._speaks_tls

@@ -87,7 +87,7 @@ class ThreadCarrier(Carrier):
         while (one := self._take()) is not None:
             began = time.monotonic()
             outcome, failure = self._fetched(one)
-            self._count.note_answer(began)
+            self._count.note_answer(time.monotonic() - began)
             with self._lock:
                 self._running.discard(one)
                 self._sockets.pop(one, None)
