@@ -6,14 +6,14 @@ import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from ..errors import IndexFormatError, InvalidKeyError
+from ..errors import IndexFormatError, InvalidKeyError, quoted
 from . import codec
 from .codec import SHA256
 from .hidden import Place, hide, place_of
-from .placed import Placed, href_problem, placed_of
+from .placed import Placed, place_problem, placed_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +29,7 @@ __all__ = [
     "canonical_line",
     "canonical_lines",
     "check_key",
+    "check_keys",
     "entry_problem",
     "key_problem",
     "key_to_path",
@@ -36,10 +37,11 @@ __all__ = [
     "line_problem",
     "parse_media_type",
     "parse_time",
-    "place_problem",
     "time_text",
     "visible_metadata",
 ]
+
+T = TypeVar("T")
 
 #: The fields that the publisher writes itself; they may not be given by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
@@ -244,6 +246,13 @@ def check_key(key: object) -> str:
     return key
 
 
+def check_keys(keys: T) -> T:
+    """Return an iterable of keys; `TypeError` for one key, which would be read as letters."""
+    if isinstance(keys, str):
+        raise TypeError(f"keys is a list of keys: [{quoted(keys)}]")
+    return keys
+
+
 def key_to_url_path(data_path: str, key: str) -> str:
     """Return the path of a value in a URL, relative to the root.
 
@@ -331,12 +340,6 @@ def entry_problem(key: str, raw: Raw, *, https_only: bool = False) -> str | None
     if not isinstance(metadata, dict):
         return "its metadata is not a JSON object"
     return place_problem(metadata, https_only=https_only)
-
-
-def place_problem(metadata: Mapping[str, Any], *, https_only: bool) -> str | None:
-    """Return why an entry may not say where its value is; None if it may, or does not."""
-    placed = placed_of(metadata.get("placed"))
-    return None if placed is None else href_problem(placed.href, https_only=https_only)
 
 
 def line_problem(key: str, raw: Raw, *, https_only: bool = False) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit, urlunsplit
 
@@ -13,6 +14,7 @@ __all__ = [
     "data_of",
     "href_problem",
     "is_data_url",
+    "place_problem",
     "placed_of",
     "resolved_url",
 ]
@@ -95,6 +97,12 @@ def href_problem(href: str, *, https_only: bool = False) -> str | None:
     if not is_usable:
         return "its place is not a URL"
     return _part_problem(parts, https_only)
+
+
+def place_problem(metadata: Mapping[str, Any], *, https_only: bool) -> str | None:
+    """Return why an entry may not say where its value is; None if it may, or does not."""
+    placed = placed_of(metadata.get("placed"))
+    return None if placed is None else href_problem(placed.href, https_only=https_only)
 
 
 def _part_problem(parts: SplitResult, https_only: bool) -> str | None:

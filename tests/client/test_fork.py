@@ -72,7 +72,7 @@ def test_closing_resources_of_the_parent_does_nothing(site: MemorySite, fork: Fo
         parents = store._live.connected()
         fork()
         parents.close()
-        parents.follower.session._sender.close()
+        parents.follower.session.sender.close()
         assert not parents.cut.is_set()
         assert parents.is_cut()
 

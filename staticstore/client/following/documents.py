@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from ...disk.part_file import PartialDocument
-from ...errors import IndexFormatError, IntegrityError, TransportError
+from ...errors import HTTPStatusError, IndexFormatError, IntegrityError, TransportError
 from ...formats import Document as ForeignDocument
 from ...formats import known_form
 from ...index.blocks import MOST_STRETCH_BYTES
@@ -226,6 +226,7 @@ class RootReader:
     ) -> None:
         self.session = session
         self.freshness = freshness
+        self._index_path = index_path
         self._index_limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
         self._head = CurrentDocument(session, HEAD_PATH)
         self._index = CurrentDocument(session, quote(index_path, safe="/"))
@@ -289,7 +290,13 @@ class RootReader:
         IndexFormatError
             The index is too large.
         """
-        found = self._index.ask(deadline, self._index_limit, is_doubtful=is_doubtful)
+        try:
+            found = self._index.ask(deadline, self._index_limit, is_doubtful=is_doubtful)
+        except HTTPStatusError as error:
+            if error.status == 404:
+                text = f"{error.args[0]}: the root of a site is where 'staticstore publish' wrote"
+                error.args = (f"{text} {self._index_path}",)
+            raise
         assert not isinstance(found, Absent), "an index that is not there is an error"
         return found
 

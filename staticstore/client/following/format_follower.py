@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
 from ...errors import unforeseen_as_refusal
@@ -86,7 +85,8 @@ class FormatFollower:
 
     def serve(self, owner: object) -> None:
         """Send the requests in the name of `owner`, which is not kept alive."""
-        self.session.wire.store = weakref.ref(owner)
+        if self._owns_session:  # else in the names of those that share it
+            self.session.wire.owners.add(owner)
 
     def close(self) -> None:
         """Cut the connections, if they are its own; never blocks."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, quoted
 from .. import codec
-from ..fields import are_keys, entry_problem, place_problem
+from ..fields import are_keys, entry_problem
+from ..placed import place_problem
 from .stored import Stored
 
 if TYPE_CHECKING:

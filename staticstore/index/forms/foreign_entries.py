@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, quoted
 from .. import codec
-from ..fields import Content, line_problem, place_problem
+from ..fields import Content, line_problem
+from ..placed import place_problem
 from .entries import Entries
 
 if TYPE_CHECKING:

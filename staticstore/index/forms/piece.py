@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
-from ..fields import Content, are_keys, place_problem
+from ..fields import Content, are_keys
+from ..placed import place_problem
 
 if TYPE_CHECKING:
     from ..codec import FieldDecoder

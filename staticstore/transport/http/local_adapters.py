@@ -18,9 +18,14 @@ from ...disk.file_system import NotRegularError, open_regular
 from ...index.placed import data_of
 from .conditions import Answer, Representation, answer, header_fields
 
-__all__ = ["DataAdapter", "FileAdapter"]
+__all__ = ["DataAdapter", "FileAdapter", "local_adapter"]
 
 _ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def local_adapter(root_url: str) -> tuple[str, BaseAdapter]:
+    """Return how the URLs begin that are answered below a local root, and what answers them."""
+    return ("data:", DataAdapter()) if root_url == "data:" else ("file://", FileAdapter())
 
 
 class FileAdapter(BaseAdapter):

@@ -117,6 +117,8 @@ class Root:
         Takes a quoted path below the root, and returns its URL, without resolving dots.
     query : str
         What ends every URL below the root, with its question mark; it may be a secret.
+    host_url : str
+        The beginning of all URLs of its host.
     document : str or None
         The document that was named: quoted, below the root, with its query, which may be a
         secret, too.
@@ -129,6 +131,9 @@ class Root:
     >>> root.join("data/a%20b")
     'https://data.example.org/site/data/a%20b'
     """
+
+    document: str | None = None
+    host_url = ""
 
     def __init__(
         self,
@@ -146,15 +151,18 @@ class Root:
         self.userinfo: tuple[str, str] | None = None
         self.bucket: BucketLocation | None = None
         self.query = ""
-        self.document: str | None = None
         if isinstance(location, str):
             check_spelling(text, is_document=names_document)
         if names_document:
             text, self.document = split_document(text)
         if not re.match(SCHEME, text):
-            self.url = folder_url(os.path.expanduser(text))
+            self._settle(folder_url(os.path.expanduser(text)))
         else:
-            self.url = self._from_url(self._resolved(text, endpoint, region))
+            self._settle(self._from_url(self._resolved(text, endpoint, region)))
+
+    def _settle(self, url: str) -> None:
+        self.url = url
+        self.host_url = "/".join(url.split("/", 3)[:3]) + "/"
         self.is_local = self.url.startswith("file:")
         self.origin = origin_of(self.url)
         # A bound method of `str`, the quickest way, since each request is joined.
@@ -167,6 +175,13 @@ class Root:
 
         self.bucket = BucketLocation.parse(text, endpoint, region)
         return self.bucket.url
+
+    def of_bucket(self, bucket: BucketLocation) -> Root:
+        """Return the root of the same site in a bucket that is elsewhere."""
+        other = copy.copy(self)
+        other.bucket = bucket
+        other._settle(bucket.url)
+        return other
 
     @property
     def location(self) -> str:

@@ -20,7 +20,8 @@ from .arguments import (
 from .document import Absent, Fetched, read_bounded
 from .failures import FIELD_REFUSED, backoff, may_heal, was_dropped
 from .response import Response
-from .sender import Request, Sender
+from .sender import Sender
+from .template import Request
 from .wire import Deadline, SizeLimit, Wire
 
 if TYPE_CHECKING:
@@ -76,13 +77,11 @@ class Session:
         is_alone: bool = True,
     ) -> None:
         options = options or SessionOptions()
-        self.root = root
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(options.retries)
         self.progress = options.progress
-        #: How requests are made; with secrets.
-        self.options = options
-        self._sender = Sender(root, options, self.wires)
+        self.options = options  # with secrets, as the sender
+        self.sender = Sender(root, options, self.wires)
         self._companions: PerProcess[dict[Any, Any]] = PerProcess(dict)
         self.is_alone = is_alone
         self._hint = options.hint
@@ -90,19 +89,19 @@ class Session:
         self._refused_range_at: float | None = None
 
     @property
+    def root(self) -> Root:
+        """Where the site is; elsewhere once a bucket was followed to its region."""
+        return self.sender.root
+
+    @property
     def wire(self) -> Wire:
         """The sockets of this process."""
         return self.wires.get()
 
     @property
-    def sender(self) -> Sender:
-        """What sends the requests, without retries; it has the credentials."""
-        return self._sender
-
-    @property
     def exposes_password(self) -> bool:
         """Whether a password goes over plain http to another machine."""
-        return exposes_password(self._sender.auth, self.root)
+        return exposes_password(self.sender.auth, self.root)
 
     @property
     def is_failing(self) -> bool:
@@ -125,7 +124,7 @@ class Session:
         self.wire.close()
         for companion in list(self._companions.get().values()):
             companion.close()
-        self._sender.close()
+        self.sender.close()
 
     def request(
         self,
@@ -173,7 +172,7 @@ class Session:
         """
         request = Request(method, url_path, headers or {}, deadline, key)
         return self._noting_failure(
-            lambda: self._sender.send(request), deadline, is_retried=is_retried
+            lambda: self.sender.send(request), deadline, is_retried=is_retried
         )
 
     def fetch(
@@ -217,7 +216,7 @@ class Session:
         request = Request("GET", url_path, headers, deadline, answers=absent)
 
         def attempt() -> Fetched | Absent:
-            response = self._resumed(request, beginning) or self._sender.send(request)
+            response = self._resumed(request, beginning) or self.sender.send(request)
             with contextlib.closing(response):
                 if response.status in absent:
                     _use_up(response)
@@ -233,7 +232,7 @@ class Session:
         start = len(beginning.body)
         fields = {**request.headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
         answers = request.answers | FIELD_REFUSED
-        response = self._sender.send(request._replace(headers=fields, answers=answers))
+        response = self.sender.send(request._replace(headers=fields, answers=answers))
         if response.is_part(start):
             return response
         beginning.clear()
@@ -271,7 +270,7 @@ class Session:
         request = Request("GET", url_path, headers, deadline, answers=refusals)
 
         def attempt() -> bytes | None:
-            with contextlib.closing(self._sender.send(request)) as response:
+            with contextlib.closing(self.sender.send(request)) as response:
                 if response.status in refusals:
                     _use_up(response)
                     return None
@@ -284,15 +283,17 @@ class Session:
         return self._noting_failure(attempt, deadline)
 
     def signed_url(self, url_path: str, seconds: int) -> str:
-        """Return a URL in a bucket that anybody may GET; see `Sender.signed_url`."""
-        return self._sender.signed_url(url_path, seconds)
+        """Return a URL in a bucket that anybody may GET; see `buckets.signer.signed_url`."""
+        from ..buckets.signer import signed_url  # seldom needed
+
+        return signed_url(self.root, self.sender.auth, url_path, seconds)
 
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
 
         See `Sender.template`.
         """
-        return self._sender.template()
+        return self.sender.template()
 
     def companion(self, make: Callable[[Wire], T]) -> T:
         """Return the object of its kind that lives as long as the session, in this process.
@@ -323,7 +324,7 @@ class Session:
         StoreError
             From the last attempt.
         """
-        wire = self._sender.own.wire
+        wire = self.sender.own.wire
         before = wire.current.attempt
         try:
             for number in range(self.retries):
@@ -336,7 +337,7 @@ class Session:
                     seconds = backoff(number, error)
                     if deadline is not None and seconds >= deadline.left:
                         raise
-                wire.cut.wait(seconds)
+                wire.rest(seconds)
             wire.current.attempt = self.retries + 1
             return attempt()
         finally:

@@ -7,7 +7,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from ... import tuning
 from ...disk.atomic import spooled_file
@@ -278,6 +278,10 @@ class ValueReader(io.BufferedReader):
     def response(self) -> Response:
         """Status and header fields of the first answer."""
         return self.raw.response
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse: its connection is of this process."""
+        raise TypeError("a stream cannot be pickled or copied: send the value, or its open()")
 
 
 def stream_whole(value: RemoteValue, answer: ValueAnswer | None = None) -> ValueStream:

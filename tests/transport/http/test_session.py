@@ -215,7 +215,7 @@ def test_a_proxy_for_other_urls_is_not_used(
 
 def test_only_roots_in_folders_can_read_files(session_at: SessionAt, tmp_path: Path) -> None:
     def schemes(root: str) -> set[str]:
-        adapters = session_at(root)._sender.own.requests_session.adapters
+        adapters = session_at(root).sender.own.requests_session.adapters
         return {prefix.rstrip(":/") for prefix in adapters}
 
     assert schemes(ROOT) == {"https", "http"}

@@ -659,7 +659,7 @@ def test_a_401_without_digest_is_reported_whatever_its_size(
 
 def test_every_scheme_uses_bounded_connections(start: Start, session_at: SessionAt) -> None:
     session = session_at("http://data.example/")
-    adapter = session._sender.own.requests_session.get_adapter("http://data.example/")
+    adapter = session.sender.own.requests_session.get_adapter("http://data.example/")
     assert isinstance(adapter, adapters.BoundedAdapter)
     for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://127.0.0.1:1")):
         for url in ("http://data.example/", "https://data.example/"):
@@ -671,7 +671,7 @@ def test_two_threads_that_first_use_a_proxy_at_once_get_bounded_connections(
     session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_at("http://data.example/")
-    adapter = session._sender.own.requests_session.get_adapter("http://data.example/")
+    adapter = session.sender.own.requests_session.get_adapter("http://data.example/")
     assert isinstance(adapter, adapters.BoundedAdapter)
     bind, begun, go = adapter._bind, threading.Event(), threading.Event()
 
