@@ -80,25 +80,21 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
     equal_roots : bool, optional
         Whether all roots are trusted alike: the newest counts, and any may serve parts.
     cache : True or path, optional
-        A folder for the last index and for values with a sha256; True for this user's cache
-        folder.  With it, `connect` works if the host cannot be reached.  Stores and processes
-        may share it; its files, verified when read, may be deleted at any time.  It must be
-        no link, the user's own, and not writable by others, or ``info()["warnings"]`` says so.
+        A folder for the last index and for values with a sha256, which stores and processes may
+        share; True for this user's own.  With it, `connect` works without the host.  Its files may
+        be deleted at any time.  A link, or one that others own or may write, is a warning.
     max_cache_bytes : int, optional
-        The most bytes of the cache; above it, the least recently used are deleted.  Values
-        above a quarter of it are not cached.
+        Above it, the least recently used are deleted.  Values above a quarter are not cached.
     memory : int, optional
         The most bytes of values with a sha256 to keep in memory; by default none.
     origins : "own", "any" or sequence of str, optional
-        Other origins than its own at which the index may say that values are, such as
-        ``["https://cdn.example.org"]``; no secret is sent there.  From a site at a public
-        address, redirects and values at an inner one (loopback, private, link-local and so
-        on) are refused, and so is the site if its name is given an inner address later;
-        those named here are allowed.  Behind a proxy only addresses in URLs are known.
-    endpoint : str, optional
-        For buckets: the URL of another host that speaks the protocol.
-    region : str, optional
-        Of an S3 bucket; else that of the environment or the profile, or us-east-1.
+        Other origins than its own (any, with a format) at which the index may say that values
+        are, such as ``["https://cdn.example.org"]``; no secret is sent there.  From a public site
+        an inner address (loopback, private, link-local and so on) is refused, also after a
+        redirect or a change of a name, unless named here; behind a proxy only if in a URL.
+    endpoint, region : str, optional
+        For buckets: the URL of another host that speaks the protocol; and of S3 the region, else
+        that of the environment or the profile, or us-east-1.
 
     Raises
     ------
@@ -336,12 +332,12 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             seconds since then; ``last_error``, the text of the failure of the last poll, or
             None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
             index is a copy's, or may be old; ``warnings``, texts on what was left out of the
-            index, is unsafe, or disables the cache; ``table``, the URL of the index as a Parquet
-            file, if there is one; of a foreign index ``format`` and the number of ``documents``.
+            index, is unsafe, or disables the cache; ``table``, the URL of a Parquet file of the
+            index; of a foreign index ``format`` and the number of ``documents``.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
-        if (form := self._options["format"]) is not None:
-            info["format"] = form_name(form)
+        if self._options["format"] is not None:
+            info["format"] = form_name(self._options["format"])
         problems = [] if self._cache.problem is None else [self._cache.problem]
         info["warnings"] = [*self._warnings, *info["warnings"], *problems]
         return info
