@@ -81,6 +81,6 @@ def hide(metadata: dict[str, Any]) -> None:
     >>> entry
     {'title': 'A', 'packed': 'by hand'}
     """
-    for name, is_of_readers in _SHAPES.items():
-        if is_of_readers(metadata.get(name)):
+    for name in HIDDEN_FIELDS:
+        if name in metadata and _SHAPES[name](metadata[name]):
             del metadata[name]

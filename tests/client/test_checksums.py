@@ -67,7 +67,7 @@ READS: dict[str, Callable[[StaticStore, Path], bytes]] = {
     "open": lambda store, _: store["a"].open().read(),
     "range": lambda store, _: store["a"].range(0).read(),
     "get_ranges": lambda store, _: b"".join(store["a"].get_ranges([(0, 9), (9, None)])),
-    "read_many": lambda store, _: dict(store.read_many("ab"))["a"],
+    "read_many": lambda store, _: dict(store.read_many(["a", "b"]))["a"],
     "read_async": lambda store, _: asyncio.run(store.read_async("a")),
     "to_file": lambda store, folder: _to_file(store, folder),
 }

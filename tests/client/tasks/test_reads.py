@@ -357,7 +357,7 @@ def test_an_error_that_two_keys_of_a_view_share_has_the_key_of_each(start: Start
 @pytest.mark.parametrize("size", [1 << 33, (1 << 63) - 1])
 def test_a_size_that_is_only_claimed_is_not_requested_in_any_number_of_parts(size: int) -> None:
     content = Content(size=size, sha256="0" * 64, place=None, modified=None)
-    access: Any = SimpleNamespace(data_path="data/")
+    access: Any = SimpleNamespace(url_path=lambda key, content: f"data/{key}")
     assert len(part_requests(access, "a", content)) == 1
 
 
