@@ -12,7 +12,7 @@ import msgspec
 
 from .. import tuning
 from . import Document, Entry, Link
-from .conda_shards import is_message_pack, read_shards
+from .conda_shards import is_message_pack, packages_of_shard, shard_links
 from .zstandard import decompressed, is_compressed
 
 __all__ = ["is_likely", "read"]
@@ -42,9 +42,11 @@ def read(document: Document) -> Iterator[Entry | Link]:
     >>> entry.key, bytes(entry.metadata)
     ('a-1.0-0.conda', b'{"size":7}')
     """
+    if document.note is not None:
+        return packages_of_shard(document)
     body = decompressed(document.body) if is_compressed(document.body) else document.body
-    if document.note is not None or is_message_pack(body):
-        return read_shards(document, body)
+    if is_message_pack(body):
+        return shard_links(document.url, body)
     return _packages(body.removeprefix(_BYTE_ORDER_MARK))
 
 
@@ -80,12 +82,8 @@ def _decoder(key: type) -> msgspec.json.Decoder[Any]:
     With `Hashable` it calls Python for each key, so that other threads have their turn.
     """
     packages = dict[key, msgspec.Raw] | None  # type: ignore[valid-type]
-    fields: list[Any] = [
-        ("info", Any, None),
-        ("packages", packages, None),
-        ("conda", packages, None),
-        ("removed", list[str] | None, None),
-    ]
+    fields: list[Any] = [("info", Any, None), ("removed", list[str] | None, None)]
+    fields += [("packages", packages, None), ("conda", packages, None)]
     repodata = msgspec.defstruct("Repodata", fields, rename={"conda": "packages.conda"})
     return msgspec.json.Decoder(repodata, dec_hook=lambda kind, name: name)
 

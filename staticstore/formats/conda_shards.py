@@ -10,8 +10,9 @@ from urllib.parse import quote, urljoin
 import msgspec
 
 from . import Document, Entry, Link
+from .zstandard import decompressed, is_compressed
 
-__all__ = ["is_message_pack", "read_shards"]
+__all__ = ["is_message_pack", "packages_of_shard", "shard_links"]
 
 # The first byte of a map: with less than 16 members; with their number in two bytes; in four.
 _MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
@@ -35,48 +36,32 @@ def is_message_pack(body: bytes) -> bool:
     return bool(body) and body[0] in _MAPS
 
 
-def read_shards(document: Document, body: bytes) -> Iterator[Entry | Link]:
-    """Yield links to shards, or the packages of one.
+def shard_links(url: str, body: bytes) -> Iterator[Link]:
+    """Yield links to the shards that a list names.
 
-    A shard is named by its digest: it never changes, and is a leaf.
+    A shard is named by its digest: it never changes, and is a leaf.  The note of its link is
+    that digest, and where packages are.
 
     Parameters
     ----------
-    document : Document
-        The document; the note that leads to a shard is its digest, and where packages are.
+    url : str
+        Where the list was found.
     body : bytes
-        Its bytes, decompressed.
+        The list, decompressed.
 
     Raises
     ------
     ValueError
-        It is not such a document, or not the shard with this digest.
+        It is no list of shards.
 
     Examples
     --------
     >>> body = msgspec.msgpack.encode({"shards": {"numpy": bytes(32)}})
-    >>> url = "https://conda.example.org/noarch/repodata_shards.msgpack.zst"
-    >>> [link] = read_shards(Document(url, body, None, None), body)
+    >>> [link] = shard_links("https://conda.example.org/noarch/repodata_shards.msgpack.zst", body)
     >>> link.href == f"{bytes(32).hex()}.msgpack.zst"
     True
     """
     found = msgspec.msgpack.decode(body, type=Shards)
-    if document.note is None:
-        yield from _links(document.url, found)
-        return
-    digest, _, base = document.note.partition(" ")
-    if hashlib.sha256(document.body).hexdigest() != digest:
-        raise ValueError("it is not the shard with the digest that the list of shards names")
-    removed = set(found.removed or ())
-    for packages in filter(None, (found.packages, found.conda)):
-        for key, package in packages.items():
-            if key not in removed:
-                # Digests are bytes here, and text in repodata.json.
-                texts = {n: v.hex() for n, v in package.items() if isinstance(v, bytes)}
-                yield Entry(key, {**package, **texts}, base + quote(key))
-
-
-def _links(url: str, found: Shards) -> Iterator[Link]:
     if found.shards is None:
         raise ValueError("it lists no shards")
     bases = [(found.info or {}).get(name) or "" for name in ("base_url", "shards_base_url")]
@@ -89,3 +74,30 @@ def _links(url: str, found: Shards) -> Iterator[Link]:
             if len(digest) != _DIGEST_BYTES:
                 raise ValueError(f"the digest of the shard {name!r} is not a sha256")
             yield Link(f"{shards}{digest.hex()}.msgpack.zst", f"{digest.hex()} {packages}", True)
+
+
+def packages_of_shard(document: Document) -> Iterator[Entry]:
+    """Yield the packages of a shard.
+
+    Parameters
+    ----------
+    document : Document
+        The shard, with the note of `shard_links`.
+
+    Raises
+    ------
+    ValueError
+        It is not the shard with this digest; its bytes were not looked at.
+    """
+    digest, _, base = (document.note or "").partition(" ")
+    if hashlib.sha256(document.body).hexdigest() != digest:
+        raise ValueError("it is not the shard with the digest that the list of shards names")
+    body = decompressed(document.body) if is_compressed(document.body) else document.body
+    found = msgspec.msgpack.decode(body, type=Shards)
+    removed = set(found.removed or ())
+    for packages in filter(None, (found.packages, found.conda)):
+        for key, package in packages.items():
+            if key not in removed:
+                # Digests are bytes here, and text in repodata.json.
+                texts = {n: v.hex() for n, v in package.items() if isinstance(v, bytes)}
+                yield Entry(key, {**package, **texts}, base + quote(key))
