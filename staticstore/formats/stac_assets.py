@@ -1,0 +1,122 @@
+"""The assets of a STAC item as values: their keys, metadata and places.
+
+Metadata are joined from raw pieces of the document (benchmark: stac): the item's properties,
+``bbox``, ``collection``, ``item``, and the asset's fields, of which the last of a name counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import msgspec
+
+from . import Entry
+
+__all__ = ["Other", "StacItem", "values_of"]
+
+#: What may stand where an object should.
+Other = str | float | bool | list[Any] | None
+# Multihashes in hex: code, length, digest.
+_MULTIHASH = re.compile(
+    "1220(?P<sha256>[0-9a-f]{64})|1340(?P<sha512>[0-9a-f]{128})"
+    "|1114(?P<sha1>[0-9a-f]{40})|d50110(?P<md5>[0-9a-f]{32})"
+)
+# Fields that say something of a value's bytes, and in an item something else.
+_OF_BYTES = re.compile(rb'"(?:size|sha\d+|md5|modified|media_type|packed|placed|stored)"')
+_PLAIN = "properties."  # before the name of such a field
+_HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+(,?)', re.DOTALL)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class StacItem(msgspec.Struct):
+    """What is read of an item, or of another object of STAC; any of it may be missing."""
+
+    stac_version: Any = None
+    id: Any = None
+    collection: Any = None
+    bbox: msgspec.Raw = msgspec.Raw()
+    properties: msgspec.Raw = msgspec.Raw()
+    assets: msgspec.Raw = msgspec.Raw()
+    links: msgspec.Raw = msgspec.Raw()
+
+
+class _Asset(msgspec.Struct, gc=False):
+    href: Any = None
+    type: Any = None
+    updated: Any = None
+    size: Any = msgspec.field(default=None, name="file:size")
+    checksum: Any = msgspec.field(default=None, name="file:checksum")
+    multihash: Any = msgspec.field(default=None, name="checksum:multihash")  # before 1.0
+    key: Any = msgspec.field(default=None, name="staticstore:key")  # of a site that exported it
+
+
+_raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_assets = msgspec.json.Decoder(dict[str, _Asset | Other]).decode
+_decoded, _encoded = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+
+
+def values_of(
+    item: StacItem, *, is_item: bool = True, base: Callable[[], str] = str
+) -> Iterator[Entry | str]:
+    """Yield the assets of an item or, with `is_item` False, of a collection.
+
+    Relative ones are relative to what `base` returns, which is called only if there is one.
+    """
+    if not (texts := bytes(item.assets)).startswith(b"{"):
+        return
+    names, own = _own(item, is_item=is_item)
+    if type(item.id) not in (str, int):
+        yield f"an item {f'of {names[0]} ' if names else ''}is left out: it has no id"
+        return
+    above, own_url = "/".join(names), None
+    for (name, text), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
+        key = f"{above}/{name}"
+        if not isinstance(asset, _Asset) or not isinstance(asset.href, str):
+            yield f"{key} is left out: it has no href"
+            continue
+        if not _ABSOLUTE.match(href := asset.href):
+            href = urljoin(own_url := base() if own_url is None else own_url, href)
+        members = b",".join(filter(None, (own, _without_href(bytes(text)), *_content(asset))))
+        yield Entry(asset.key if isinstance(asset.key, str) else key, b"{%b}" % members, href)
+
+
+def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes]:
+    # The first parts of its assets' keys, and its fields that they have.
+    bbox, fields = bytes(item.bbox), bytes(item.properties)
+    fields = fields if fields.startswith(b"{") else b"{}"
+    collection = item.collection if is_item else item.id
+    if collection is None and str(item.stac_version).startswith("0."):
+        collection = _decoded(fields).get("collection")  # so in 0.6
+    if _OF_BYTES.search(fields):
+        read = _decoded(fields).items()
+        fields = _encoded({_PLAIN * bool(_OF_BYTES.match(_encoded(k))) + k: v for k, v in read})
+    all_names = {b"collection": collection, b"item": item.id if is_item else None}
+    names = {field: name for field, name in all_names.items() if type(name) in (str, int)}
+    members = [fields[1:-1].strip(), b'"bbox":%b' % bbox if bbox.startswith(b"[") else b""]
+    members += [b'"%b":%b' % (field, _encoded(name)) for field, name in names.items()]
+    return [str(name) for name in names.values()], b",".join(filter(None, members))
+
+
+def _without_href(text: bytes) -> bytes:
+    # The members of an asset; where it is, its value's URL says.
+    found = _HREF.search(text) if text.count(b'"href"') == 1 else None
+    if found is None:  # written with escapes, or in an object inside, too
+        return _encoded({k: v for k, v in _decoded(text).items() if k != "href"})[1:-1]
+    before, after = text[1 : found.start()].strip(), text[found.end() : -1].strip()
+    return before + after if found[1] else before.removesuffix(b",")
+
+
+def _content(asset: _Asset) -> Iterator[bytes]:
+    # What it says of its bytes, in the fields that a store understands.
+    if type(asset.type) is str:
+        yield b'"media_type":' + _encoded(asset.type)
+    if type(asset.updated) is str:
+        yield b'"modified":' + _encoded(asset.updated)
+    if type(asset.size) is int:
+        yield b'"size":%d' % asset.size
+    checksum = asset.multihash if asset.checksum is None else asset.checksum
+    if type(checksum) is str and (found := _MULTIHASH.fullmatch(checksum.lower())):
+        yield f'"{found.lastgroup}":"{found[found.lastgroup or 0]}"'.encode()
