@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from ... import tuning
 from ...disk.part_file import PartialDocument
 from ...errors import IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
-from ...transport.http.failures import FIELD_REFUSED, cannot_be_decoded
+from ...transport.http.failures import cannot_be_decoded
 from ...transport.http.wire import Deadline, SizeLimit
 from ...transport.values.remote_value import anywhere
+from .current_document import DOCUMENT_FIELDS, CurrentDocument
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
@@ -34,7 +34,6 @@ _ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
 # So is one with a 5xx, from a host that has never served a document of its kind.
 _FAILED = frozenset(range(500, 600))
 _GONE = frozenset({404, 410})
-_NO_CACHE = {"Cache-Control": "no-cache"}
 
 
 class Documents:
@@ -224,25 +223,26 @@ class RootReader:
     ) -> None:
         self.session = session
         self.freshness = freshness
-        self._index_path = index_path
         self._index_limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
-        self._requests = 0
-        # By the path of the document that they belong to.
-        self._validators: dict[str, Mapping[str, str]] = {}
+        self._head = CurrentDocument(session, HEAD_PATH)
+        self._index = CurrentDocument(session, quote(index_path, safe="/"))
 
     def recall(self, validators: Mapping[str, str], *, of_head: bool) -> None:
         """Use the validators of a document from before the first request to this root."""
         # Some hosts compare a date alone by order, and would never give an older file.
-        if not self._requests and "If-None-Match" in validators:
+        is_first = not self._head.requests and not self._index.requests
+        if is_first and "If-None-Match" in validators:
             self.confirm(validators, of_head=of_head)
 
     def forget(self) -> None:
         """Make the next request unconditional."""
-        self._validators = {}
+        self._head.validators = self._index.validators = {}
 
     def confirm(self, validators: Mapping[str, str], *, of_head: bool) -> None:
         """Set the validators of the document that is held, for the next request."""
-        self._validators = {HEAD_PATH if of_head else self._index_path: validators}
+        self.forget()
+        document = self._head if of_head else self._index
+        document.validators = validators
 
     def head(
         self, deadline: Deadline, *, is_known: bool, is_doubtful: bool
@@ -266,7 +266,7 @@ class RootReader:
         absent = _ABSENT if is_known else _ABSENT | _FAILED
         limit = SizeLimit(MOST_HEAD_BYTES, "the head")
         try:
-            found = self._current(HEAD_PATH, deadline, limit, absent, is_doubtful=is_doubtful)
+            found = self._head.ask(deadline, limit, absent, is_doubtful=is_doubtful)
         except IndexFormatError as error:
             return Absent(200, error.url or self.session.root.url, str(error.args[0]))
         if not isinstance(found, Fetched):
@@ -286,42 +286,9 @@ class RootReader:
         IndexFormatError
             The index is too large.
         """
-        found = self._current(
-            self._index_path, deadline, self._index_limit, frozenset(), is_doubtful=is_doubtful
-        )
+        found = self._index.ask(deadline, self._index_limit, is_doubtful=is_doubtful)
         assert not isinstance(found, Absent), "an index that is not there is an error"
         return found
-
-    def _current(
-        self,
-        path: str,
-        deadline: Deadline,
-        limit: SizeLimit,
-        absent: frozenset[int],
-        *,
-        is_doubtful: bool,
-    ) -> Fetched | Absent | None:
-        self._requests += 1
-        is_due = self._requests % tuning.UNCONDITIONAL_EVERY_REQUESTS == 0
-        is_conditional = not is_doubtful and not is_due
-        conditions = self._validators.get(path, {}) if is_conditional else {}
-        first = conditions or (_NO_CACHE if is_doubtful else {})
-        for fields in (first, _NO_CACHE):
-            refused = FIELD_REFUSED if fields is conditions else frozenset()
-            found = _get(self.session, path, deadline, limit, absent | refused, fields=fields)
-            if isinstance(found, Absent):
-                if found.status not in refused:
-                    return found
-                status, url = found.status, found.url
-            elif found.response.status == 200:
-                return found
-            elif found.response.status == 304 and fields is conditions:
-                return None
-            else:  # not what was asked for: a confused cache, perhaps
-                status, url = found.response.status, found.response.url
-        raise TransportError(
-            f"the host answered {status} to a request for the whole index", url=url, status=status
-        )
 
 
 def _get(
@@ -331,12 +298,11 @@ def _get(
     limit: SizeLimit,
     absent: frozenset[int],
     *,
-    fields: Mapping[str, str] | None = None,
     beginning: PartialDocument | None = None,
 ) -> Fetched | Absent:
     return session.fetch(
         quote(path, safe="/"),
-        headers={"Accept-Encoding": "gzip, deflate", **(fields or {})},
+        headers=DOCUMENT_FIELDS,
         deadline=deadline,
         limit=limit,
         absent=absent,

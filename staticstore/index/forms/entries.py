@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, quoted
 from .. import codec
-from ..fields import Content, are_keys, entry_problem
+from ..fields import are_keys, entry_problem
 from .stored import Stored
 
 if TYPE_CHECKING:
     import msgspec
 
     from ..codec import Raw
+    from ..fields import Content
     from .stored import RawChanges
 
 __all__ = ["Entries", "parse_any"]
@@ -80,7 +81,7 @@ class Entries(Stored):
 
     def contents_of(self, keys: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """See `Stored`."""
-        return ((key, Content.of(entry)) for key, entry in self.entries_of(keys))
+        return ((key, self.content_of(key, entry)) for key, entry in self.entries_of(keys))
 
     def folded(self, changes: RawChanges) -> Entries:
         """See `Stored`."""

@@ -89,6 +89,9 @@ class Root:
         and ``az://`` are turned into https.
     endpoint, region : str, optional
         As in `StaticStore`, for a root in a bucket.
+    names_document : bool, optional
+        Whether the location is that of a document; the root is then its folder, and its
+        query is the document's alone.
 
     Raises
     ------
@@ -114,6 +117,9 @@ class Root:
         Takes a quoted path below the root, and returns its URL, without resolving dots.
     query : str
         What ends every URL below the root, with its question mark; it may be a secret.
+    document : str or None
+        The document that was named: quoted, below the root, with its query, which may be a
+        secret, too.
 
     Examples
     --------
@@ -125,7 +131,12 @@ class Root:
     """
 
     def __init__(
-        self, location: Location, *, endpoint: str | None = None, region: str | None = None
+        self,
+        location: Location,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        names_document: bool = False,
     ) -> None:
         text = os.fspath(location)
         if not isinstance(text, str):
@@ -135,8 +146,11 @@ class Root:
         self.userinfo: tuple[str, str] | None = None
         self.bucket: BucketLocation | None = None
         self.query = ""
+        self.document: str | None = None
         if isinstance(location, str):
-            _check_spelling(text)
+            _check_spelling(text, is_document=names_document)
+        if names_document:
+            text, self.document = _split_document(text)
         if not re.match(_SCHEME, text):
             self.url = _folder_url(os.path.expanduser(text))
         else:
@@ -157,7 +171,11 @@ class Root:
     @property
     def location(self) -> str:
         """What the root can be made of again, in another process, too; it may be a secret."""
-        return self.join("") if self.bucket is None else self.bucket.location
+        document = self.document or ""
+        if self.bucket is None:
+            return self.join("") + document
+        place, mark, query = self.bucket.location.partition("?")
+        return f"{place}/{document}{mark}{query}" if document else self.bucket.location
 
     @property
     def shown(self) -> str:
@@ -229,8 +247,9 @@ def roots_of(
     *,
     endpoint: str | None = None,
     region: str | None = None,
+    name_documents: bool = False,
 ) -> tuple[Root, ...]:
-    """Return the root or roots of a site.
+    """Return the root or roots of a site; the arguments are those of `Root`.
 
     Raises
     ------
@@ -242,7 +261,10 @@ def roots_of(
         locations = (locations,)
     if not isinstance(locations, Iterable):
         raise TypeError(f"a root is a str or a path, not {type(locations).__name__}")
-    roots = tuple(Root(one, endpoint=endpoint, region=region) for one in locations)
+    roots = tuple(
+        Root(one, endpoint=endpoint, region=region, names_document=name_documents)
+        for one in locations
+    )
     if not roots:
         raise ValueError("a list of roots needs at least one")
     if (endpoint or region) and not any(root.bucket for root in roots):
@@ -325,16 +347,34 @@ def redirect_target(url: str, location: str, key: str | None) -> str:
     return next_url
 
 
-def _check_spelling(text: str) -> None:
-    if os.path.exists(os.path.expanduser(text)) and not os.path.isfile(text):
+def _check_spelling(text: str, *, is_document: bool) -> None:
+    path = os.path.expanduser(text)
+    if os.path.exists(path) and os.path.isfile(path) == is_document:
         return
     path = text.partition("?")[0] if re.match(_SCHEME, text) else text
-    if named := _INDEX_NAME.search(path):
+    if not is_document and (named := _INDEX_NAME.search(path)):
         folder = without_secrets(path[: named.start()]) or "."
         raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
     if bare := _BARE_URL.match(text):
         url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
         raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
+
+
+def _split_document(text: str) -> tuple[str, str]:
+    """Split the location of a document into its folder and its quoted name, with its query."""
+    if not re.match(_SCHEME, text):
+        folder, name = os.path.split(os.path.abspath(os.path.expanduser(text)))
+        return folder, quote(name, safe="")
+    if "#" in text:
+        raise ValueError("the URL of a document has no fragment: leave out what follows '#'")
+    place, mark, query = text.partition("?")
+    host, path = re.findall(rf"\A({_SCHEME}(?://[^/]*)?)(.*)\Z", place, re.DOTALL)[0]
+    folder, slash, name = path.rpartition("/")
+    folder = f"{host}{folder}{slash}"
+    name = quote(re.sub(_LONE_PERCENT, "%25", name), safe=_PATH_CHARACTERS)
+    if text.partition(":")[0].lower() in _BUCKET_SCHEMES:  # whose query is of the bucket
+        return folder + mark + query, name
+    return folder, name + mark + query
 
 
 def _unbraced(text: str) -> str:

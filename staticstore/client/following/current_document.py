@@ -1,0 +1,104 @@
+"""A document that may change under its URL: asked for conditionally, where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ... import tuning
+from ...errors import TransportError
+from ...transport.http.document import Absent, Fetched
+from ...transport.http.failures import FIELD_REFUSED
+
+if TYPE_CHECKING:
+    from ...transport.http.session import Session
+    from ...transport.http.wire import Deadline, SizeLimit
+
+__all__ = ["DOCUMENT_FIELDS", "CurrentDocument"]
+
+#: The header fields of every request for a document.
+DOCUMENT_FIELDS = {"Accept-Encoding": "gzip, deflate"}
+
+_NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+class CurrentDocument:
+    """Asks for one document that may change, and remembers the validators of what is held.
+
+    For one caller at a time.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the root.
+    url_path : str
+        Quoted path below the root.
+
+    Attributes
+    ----------
+    validators : mapping
+        Header fields of a conditional request; empty for none.
+    requests : int
+        How often the document was asked for.
+    """
+
+    def __init__(self, session: Session, url_path: str) -> None:
+        self._session = session
+        self._url_path = url_path
+        self.validators: Mapping[str, str] = {}
+        self.requests = 0
+
+    def ask(
+        self,
+        deadline: Deadline,
+        limit: SizeLimit,
+        absent: frozenset[int] = frozenset(),
+        *,
+        is_doubtful: bool = False,
+    ) -> Fetched | Absent | None:
+        """Ask for the document; None if it has not changed.
+
+        Parameters
+        ----------
+        deadline : Deadline
+            When the request must have ended.
+        limit : SizeLimit
+            The most bytes that the document may have.
+        absent : frozenset of int, optional
+            Statuses that mean that there is no such document.
+        is_doubtful : bool, optional
+            Whether to bypass caches and send no conditions.
+
+        Raises
+        ------
+        TransportError
+            The document could not be fetched.
+        IndexFormatError
+            It is too large.
+        """
+        self.requests += 1
+        is_due = self.requests % tuning.UNCONDITIONAL_EVERY_REQUESTS == 0
+        conditions = {} if is_doubtful or is_due else self.validators
+        first = conditions or (_NO_CACHE if is_doubtful else {})
+        for fields in (first, _NO_CACHE):
+            refused = FIELD_REFUSED if fields is conditions else frozenset()
+            found = self._session.fetch(
+                self._url_path,
+                headers={**DOCUMENT_FIELDS, **fields},
+                deadline=deadline,
+                limit=limit,
+                absent=absent | refused,
+            )
+            if isinstance(found, Absent):
+                if found.status not in refused:
+                    return found
+                status, url = found.status, found.url
+            elif found.response.status == 200:
+                return found
+            elif found.response.status == 304 and fields is conditions:
+                return None
+            else:  # not what was asked for: a confused cache, perhaps
+                status, url = found.response.status, found.response.url
+        raise TransportError(
+            f"the host answered {status} to a request for the whole index", url=url, status=status
+        )

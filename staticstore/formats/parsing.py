@@ -1,0 +1,215 @@
+"""What one document of a foreign index says: entries as raw JSON, links, and what is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from .. import tuning
+from ..errors import IndexFormatError, quoted
+from ..index import codec
+from ..index.fields import are_keys, key_problem
+from ..index.placed import Placed, href_problem, is_placed, resolved_url
+from . import Document, Entry, Link, Read, known_form, reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..index.codec import Raw
+
+__all__ = ["MOST_PROBLEMS", "ParsedDocument", "parse"]
+
+#: Of one document, named one by one.
+MOST_PROBLEMS = 100
+
+_REASON_CHARACTERS = 300
+_DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
+# References that `href_problem` accepts at a glance.
+_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class ParsedDocument(NamedTuple):
+    """What a document says, checked as far as it does not take decoding."""
+
+    #: Raw entries by key; each has its place, where that does not follow from the key.
+    entries: dict[str, Raw]
+    #: The keys of those that came as JSON texts and were not decoded yet.
+    unchecked: list[str]
+    links: tuple[Link, ...]
+    #: What was left out, and why.
+    warnings: tuple[str, ...]
+
+
+def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
+    """Read a document by a form.
+
+    Parameters
+    ----------
+    read : callable
+        The form.
+    document : Document
+        The document.
+    root_url : str
+        The root of the store, to which the places of values are relative.
+
+    Raises
+    ------
+    IndexFormatError
+        The form cannot read the document, or it yields something else than entries, links
+        and texts.
+
+    Notes
+    -----
+    An entry takes one to three microseconds.  benchmark: formats
+    """
+    try:
+        found = _Reading(document, root_url).parsed(read)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"the document cannot be read in this format: {_shortened(reason)}"
+        raise IndexFormatError(message + _hint(read, document), url=document.url) from error
+    if not any(found) and (hint := _hint(read, document)):
+        raise IndexFormatError("the document lists nothing in this format" + hint, url=document.url)
+    return found
+
+
+def _hint(read: Read, document: Document) -> str:
+    form = known_form(document)
+    if form is None or reader_of(form) is read:
+        return ""
+    return f"; it looks like one for format={form!r}"
+
+
+def _shortened(reason: str) -> str:
+    text = reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"
+    return text if text.isprintable() else quoted(text)
+
+
+class _Reading:
+    def __init__(self, document: Document, root_url: str) -> None:
+        self._document = document
+        self._root_url = root_url
+        self._https_only = document.url.startswith("https:")
+        self._prefix = _prefix(document.url, root_url)
+        self._warnings: list[str] = []
+        self._left_out = 0
+
+    def parsed(self, read: Read) -> ParsedDocument:
+        """Read the document."""
+        entries: dict[str, Raw] = {}
+        unchecked: list[str] = []
+        links: list[Link] = []
+        for item in read(self._document):
+            if isinstance(item, Entry):
+                key, metadata, _ = item
+                if not isinstance(key, str):
+                    self._leave_out(repr(key), f"a key is text, not {type(key).__name__}")
+                elif (raw := self._raw(item)) is not None:
+                    entries[key] = raw
+                    if not isinstance(metadata, Mapping):
+                        unchecked.append(key)
+            elif isinstance(item, Link):
+                links.append(item)
+            elif isinstance(item, str):
+                self._warn(item)
+            else:
+                raise TypeError(f"the format yields {type(item).__name__}, no Entry and no Link")
+        for key, problem in list(_wrong_keys(entries)):
+            self._leave_out(key, problem)
+            del entries[key]
+        if self._left_out > MOST_PROBLEMS:
+            self._warnings.append(f"{self._left_out - MOST_PROBLEMS} more entries are left out")
+        unchecked = [key for key in dict.fromkeys(unchecked) if key in entries]
+        return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
+
+    def _raw(self, entry: Entry) -> Raw | None:
+        """Return the JSON of an entry, with its place; None if it is left out."""
+        key, metadata, href = entry
+        place = None
+        if href is not None or self._prefix:
+            try:
+                place = self._place(key, href)
+            except ValueError as error:
+                self._leave_out(key, str(error))
+                return None
+        if not isinstance(metadata, Mapping):
+            return metadata if place is None else _spliced(metadata, place)
+        try:
+            return codec.encode(self._completed(metadata, place))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            self._leave_out(key, str(error) or type(error).__name__)
+            return None
+
+    def _completed(self, metadata: Mapping[str, Any], place: str | None) -> Mapping[str, Any]:
+        fields = dict(metadata)
+        for name, count in _DIGESTS.items():
+            digest = fields.get(name)
+            if isinstance(digest, str) and len(digest) == count and not digest.islower():
+                fields[name] = digest.lower()
+        if place is not None:
+            fields["placed"] = {"href": place}
+        elif is_placed(own := fields.get("placed")) and (problem := self._problem(own["href"])):
+            raise ValueError(problem)
+        return fields
+
+    def _place(self, key: str, href: str | None) -> str | None:
+        """Return where a value is, relative to the root; None if below it, under its key.
+
+        Raises
+        ------
+        ValueError
+            No reader may go there.
+        """
+        prefix = self._prefix
+        if href is None:
+            return prefix + quote(key, safe="/", errors="replace")
+        if not isinstance(href, str):
+            raise ValueError(f"its place is text, not {type(href).__name__}")
+        if not _PLAIN_HREF.fullmatch(href) and (problem := self._problem(href)):
+            raise ValueError(problem)
+        # `urljoin` takes as long as all else together.
+        if href[:1] in ("", "?", "#") or (prefix and href[0] == "/"):
+            return resolved_url(Placed(href, self._document.url), self._root_url)
+        return href if not prefix or _SCHEME.match(href) else prefix + href
+
+    def _problem(self, href: str) -> str | None:
+        return href_problem(href, https_only=self._https_only)
+
+    def _leave_out(self, key: str, problem: str) -> None:
+        self._left_out += 1
+        if self._left_out <= MOST_PROBLEMS:
+            self._warn(f"{quoted(key)} is left out: {problem}")
+
+    def _warn(self, text: str) -> None:
+        if len(self._warnings) < 2 * MOST_PROBLEMS:
+            self._warnings.append(text)
+
+
+def _prefix(url: str, root_url: str) -> str:
+    """Return the folder of a document, relative to the root; empty if it is the root."""
+    folder = url.partition("?")[0].rpartition("/")[0] + "/"
+    below = folder.removeprefix(root_url)
+    is_below = folder.startswith(root_url) and ":" not in below.partition("/")[0]
+    return below if is_below else folder
+
+
+def _spliced(raw: Raw, place: str) -> bytes:
+    """Return an object with its place as the last member, the one that counts."""
+    text = bytes(raw).rstrip()
+    member = b'"placed":' + codec.encode({"href": place}) + b"}"
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        return text  # no object, which is noticed when it is decoded
+    return text[:-1] + (b"," if text[1:-1].strip() else b"") + member
+
+
+def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
+    keys = iter(entries)
+    while some := list(islice(keys, tuning.UNCHECKED_BATCH_ENTRIES)):
+        if not are_keys(some):
+            for key in some:
+                if (problem := key_problem(key)) is not None:
+                    yield key, problem

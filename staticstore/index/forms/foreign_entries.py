@@ -1,0 +1,181 @@
+"""Entries of an index that others publish, which may be checked after they are in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ... import tuning
+from ...errors import IndexFormatError, quoted
+from .. import codec
+from ..fields import Content, line_problem, place_problem
+from .entries import Entries
+
+if TYPE_CHECKING:
+    from ..codec import Raw
+    from .stored import RawChanges, Stored
+
+__all__ = ["ForeignEntries", "foreign_entries"]
+
+_MOST_PROBLEMS = 100
+
+
+class ForeignEntries(Entries):
+    """Raw entries in a dictionary, of which some are checked when they are read.
+
+    A look-up checks its entry.  A query, an iteration and a comparison by fields first check
+    all that are left, so that they find the same before and after.  An entry that cannot be
+    read is left out; the others stay.
+
+    Parameters
+    ----------
+    entries : mapping
+        Raw entries, in any order; their keys are valid.
+    unchecked : sequence of str, optional
+        The keys of those that are not known to be objects.
+    https_only : bool, optional
+        As in `href_problem`.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, Raw],
+        unchecked: Sequence[str] = (),
+        *,
+        https_only: bool = False,
+    ) -> None:
+        super().__init__(entries)
+        self._unchecked = unchecked
+        self._https_only = https_only
+        # How many are checked, and what is wrong with some.  Without a lock: threads that
+        # check the same entries find the same.
+        self._count = 0
+        self._wrong: dict[str, str] = {}
+
+    # -- the check ---------------------------------------------------------------------
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether all entries are known to be objects."""
+        return self._count >= len(self._unchecked)
+
+    def checking(self) -> Iterator[None]:
+        """Check some entries a step; see `Stored`."""
+        while not self.is_checked:
+            self._check_some()
+            yield
+
+    def checked(self) -> ForeignEntries:
+        """Return this after checking all of it."""
+        for _ in self.checking():
+            pass
+        return self
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out when it was checked."""
+        wrong = list(self._wrong.items())
+        named = [f"{quoted(key)} is left out: {why}" for key, why in wrong[:_MOST_PROBLEMS]]
+        more = len(wrong) - len(named)
+        return (*named, f"{more} more entries are left out") if more else tuple(named)
+
+    def _check_some(self) -> None:
+        start = self._count
+        keys = self._unchecked[start : start + tuning.DECODED_BATCH_ENTRIES]
+        entries = self._entries
+        some = {key: entries[key] for key in keys if key in entries}
+        if not self._are_objects(list(some.values())):
+            for key, raw in some.items():
+                if (problem := self._problem(key, raw)) is not None:
+                    self._wrong[key] = problem
+        count = start + len(keys)
+        if count >= len(self._unchecked) and self._wrong:
+            self._entries = {key: raw for key, raw in entries.items() if key not in self._wrong}
+            self._in_order = None
+        self._count = max(self._count, count)
+
+    def _are_objects(self, raws: Sequence[Raw]) -> bool:
+        joined = b",".join(raws)
+        try:
+            codec.check_depth(joined, len(raws))
+            found = codec.decode_objects(b"[%b]" % joined)
+        except IndexFormatError:
+            return False
+        return len(found) == len(raws) and not any(
+            "placed" in entry and place_problem(entry, https_only=self._https_only)
+            for entry in found
+        )
+
+    def _problem(self, key: str, raw: Raw) -> str | None:
+        return line_problem(key, raw, https_only=self._https_only)
+
+    # -- reading -----------------------------------------------------------------------
+
+    def get(self, key: str) -> Raw | None:
+        """See `Stored`."""
+        raw = self._entries.get(key)
+        if raw is None or self.is_checked:
+            return raw
+        return None if self._problem(key, raw) is not None else raw
+
+    def _sorted_keys(self) -> list[str]:
+        self.checked()
+        return super()._sorted_keys()
+
+    def entries_of(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Stored`."""
+        raws = ((key, self.get(key)) for key in keys)
+        return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
+
+    def content_of(self, key: str, entry: Mapping[str, Any]) -> Content:
+        """Read what an entry says of its value's bytes, by any digest; see `Stored`."""
+        return Content.of(entry, has_checksums=True)
+
+    # -- other entries, and writing ----------------------------------------------------
+
+    def folded(self, changes: RawChanges) -> ForeignEntries:
+        """See `Stored`."""
+        entries = {**self.checked()._entries, **changes}
+        kept = {key: raw for key, raw in entries.items() if raw is not None}
+        changed = ForeignEntries(kept, https_only=self._https_only)
+        changed.follow(self, changes)
+        return changed
+
+    def _candidates(self, other: Stored, is_final: bool) -> Iterable[str]:
+        # Their bytes are compared: what cannot be read is in neither, by `get`.
+        if isinstance(other, Entries):
+            return self.keys_that_may_differ(other)
+        return super()._candidates(other, is_final)
+
+    def document(self) -> Iterator[bytes | memoryview]:
+        """See `Stored`."""
+        self.checked()
+        return super().document()
+
+
+def foreign_entries(
+    entries: Mapping[str, Raw],
+    unchecked: Iterable[str],
+    *,
+    before: Stored | None,
+    https_only: bool,
+) -> ForeignEntries:
+    """Return the entries of a foreign index, checked now if they are few.
+
+    Parameters
+    ----------
+    entries : mapping
+        Raw entries; their keys are valid.
+    unchecked : iterable of str
+        The keys of those that are not known to be objects.
+    before : Stored or None
+        Older entries: those with the same bytes are not checked again.
+    https_only : bool
+        As in `href_problem`.
+    """
+    if before is not None and isinstance(before.base, ForeignEntries) and before.is_checked:
+        unchecked = (key for key in unchecked if before.get(key) != entries[key])
+    left = list(unchecked)
+    found = ForeignEntries(entries, left, https_only=https_only)
+    is_small = len(left) <= tuning.UNCHECKED_BATCH_ENTRIES
+    return found.checked() if is_small else found
