@@ -1,8 +1,8 @@
 """The exports in a site's folder: which there are, whether they are ours, and their files.
 
 ``.staticstore/also.json`` has the digests of each file, noted before it is written, so that a
-killed publish leaves no file that the next one does not know.  In a fresh checkout, which has
-no notes, a file is ours if it is what the published index makes, byte for byte.
+killed publish leaves no file that the next one does not know.  Without that note, as in a
+fresh checkout, a file is ours if it is what the published index makes, byte for byte.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class SiteExports:
         """
         given = [wanted] if isinstance(wanted, str) else wanted
         names = None if given is None else checked_names(given)
-        noted = noted_exports(folder) or _adopted(folder)
+        noted = _read_note(folder)
+        if noted is None:
+            noted = _adopted(folder, names)
         return cls(folder, sorted(noted) if names is None else names, noted)
 
     def check(self) -> None:
@@ -191,6 +193,10 @@ class SiteExports:
 
 def noted_exports(folder: SiteFolder) -> dict[str, NotedExport]:
     """Return the exports that the last publish noted, by name; none without a note."""
+    return _read_note(folder) or {}
+
+
+def _read_note(folder: SiteFolder) -> dict[str, NotedExport] | None:
     # A note that is damaged is none.
     with contextlib.suppress(OSError, IndexFormatError, LookupError, TypeError, AttributeError):
         note = codec.decode(read_regular(_note(folder), _MOST_NOTE_BYTES))
@@ -203,7 +209,7 @@ def noted_exports(folder: SiteFolder) -> dict[str, NotedExport]:
                 for name, one in note["files"].items()
                 if name in EXPORTS
             }
-    return {}
+    return None
 
 
 def export_problems(folder: SiteFolder, body: bytes) -> Iterator[tuple[str, str]]:
@@ -226,19 +232,22 @@ def export_problems(folder: SiteFolder, body: bytes) -> Iterator[tuple[str, str]
             yield path.name, "it is not of this index: publish the site again"
 
 
-def _adopted(folder: SiteFolder) -> dict[str, NotedExport]:
-    """Return the exports of a fresh checkout, which has no notes: what its index makes."""
+def _adopted(folder: SiteFolder, names: list[str] | None) -> dict[str, NotedExport]:
+    """Return the exports without a note that are what the published index makes."""
     found: dict[str, NotedExport] = {}
-    if (folder.private / "last.json").exists():
+    if names is None:
+        # Of a site that has been published here without exports, no file is looked at.
+        had_none = (folder.private / "last.json").exists() and not _note(folder).exists()
+        names = [] if had_none else sorted(EXPORTS)
+    there = [name for name in names if os.path.lexists(folder.root / EXPORTS[name].file)]
+    body = folder.read_index().body if there else None
+    if body is None:
         return found
-    there = {name for name in EXPORTS if os.path.lexists(folder.root / EXPORTS[name].file)}
-    index, head = (folder.read_index(), folder.read_head()) if there else (None, None)
-    if index is None or index.body is None:
-        return found
+    head = folder.read_head()
     about = None if head is None else published_about(folder, head)
-    for name in sorted(there):
+    for name in there:
         path, export = folder.root / EXPORTS[name].file, EXPORTS[name]
-        if _has_pieces(path, _rendered(export, folder.data_path, about, index.body)):
+        if _has_pieces(path, _rendered(export, folder.data_path, about, body)):
             found[name] = NotedExport((_sha256([read_regular(path)]),), None)
     return found
 
