@@ -117,6 +117,11 @@ class SiteSnapshot(NamedTuple):
         return self.held.head
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether the index is one that others publish, in a format of theirs."""
+        return self.session.root.document is not None
+
+    @property
     def session(self) -> Session:
         """The session of the root that is asked first."""
         return self.values.access.session

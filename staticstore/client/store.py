@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from ..index.fields import check_key
+from ..formats import form_name
 from ..processes import PerProcess
-from ..transport.http.root import Location, checked_origins, roots_of
+from ..transport.http.root import Location, roots_of
 from .access import Access, IndexDownload, warn_of_exposed_passwords
 from .async_connection import AsyncConnectable, default_arguments
 from .async_following import AsyncFollowing
@@ -21,6 +21,7 @@ from .pickles.settings import Settings
 from .site_snapshot import SiteSnapshot, Values
 
 if TYPE_CHECKING:
+    from ..formats import Read
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
     from ..transport.http.session import Session
@@ -62,6 +63,10 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
         and decides; the others are copies, which serve whole values that have a sha256, and
         parts cut out of those.  While the first one fails, the store keeps its snapshot and
         is stale; a store without one takes the index of a copy, with a warning.
+    format : str or callable, optional
+        To read an index that others publish, from the URL of its first document: the name of
+        its form, such as ``"pooch"`` (see `staticstore.formats`), or a function.  Its folder is
+        the root, and `data_path` is empty.
     data_path : str, optional
         The path between the root and a key in the URL of a value.
     index_path : str, optional
@@ -69,10 +74,9 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
     poll_interval : float, optional
         Seconds between polls; 0 for no polling.
     lazy : bool, optional
-        Whether to fetch only what a look-up of a key needs: the head, and verified parts of
-        the index.  Polls then ask for the head alone.  The whole index is fetched for
-        iterating, querying, `index`, subscribing and signal handlers, on a site without a
-        head and blocks, and from a host without ranges.
+        Whether to fetch only what a look-up of a key needs: the head, and verified parts of the
+        index.  Polls then ask for the head alone.  The whole is fetched for iterating, querying,
+        `index`, subscribing and signal handlers, and from a host without head, blocks or ranges.
     equal_roots : bool, optional
         Whether all roots are trusted alike: the newest counts, and any may serve parts.
     cache : True or path, optional
@@ -116,6 +120,7 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
         self,
         root_url: Location | Iterable[Location],
         *,
+        format: str | Read | None = None,
         data_path: str = "data/",
         index_path: str = "index.json",
         poll_interval: float = 300.0,
@@ -124,22 +129,20 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
         cache: bool | str | os.PathLike[str] | None = None,
         max_cache_bytes: int = 4 << 30,
         memory: int = 0,
-        origins: str | Iterable[str] = "own",
+        origins: str | Iterable[str] | None = None,
         endpoint: str | None = None,
         region: str | None = None,
     ) -> None:
-        check_key(data_path + "key")
-        check_key(index_path)
-        if not isinstance(poll_interval, int | float) or not 0 <= poll_interval < 1e9:
-            raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         from .cache.values import ValueCache  # not needed to import staticstore
 
-        self._roots = roots_of(root_url, endpoint=endpoint, region=region)
+        of_bucket = {"endpoint": endpoint, "region": region}
+        self._roots = roots_of(root_url, **of_bucket, name_documents=format is not None)
         self._root = self._roots[0]
         self._poll_interval = poll_interval
         self._cache = ValueCache.of(memory, cache, max_cache_bytes)
         self._settings = Settings.of(
             self._roots,
+            format=format,
             data_path=data_path,
             index_path=index_path,
             poll_interval=poll_interval,
@@ -148,7 +151,7 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             cache=cache if isinstance(cache, bool | None) else os.path.abspath(cache),
             max_cache_bytes=max_cache_bytes,
             memory=memory,
-            origins=checked_origins(origins),
+            origins=origins,
         )
         self._options = dict(self._settings.options)
         self._connecting = PerProcess(threading.RLock)
@@ -278,7 +281,8 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             return None
         from .cache.index import CachedIndex  # seldom needed
 
-        return CachedIndex(folder, self._root, options["index_path"], options["data_path"])
+        path = options["index_path"] if options["format"] is None else form_name(options["format"])
+        return CachedIndex(folder, self._root, path, options["data_path"])
 
     def disconnect(self) -> None:
         """End polling, requests and waits; idempotent, and returns within a second.
@@ -328,10 +332,12 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             seconds since then; ``last_error``, the text of the failure of the last poll, or
             None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
             index is a copy's, or may be old; ``warnings``, texts on what was left out of the
-            index, is unsafe, or disables the cache; and ``table``, the URL of the index as a
-            Parquet file, if the site has one.
+            index, is unsafe, or disables the cache; ``table``, the URL of the index as a Parquet
+            file, if there is one; of a foreign index ``format`` and the number of ``documents``.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
+        if (form := self._options["format"]) is not None:
+            info["format"] = form_name(form)
         problems = [] if self._cache.problem is None else [self._cache.problem]
         info["warnings"] = [*self._warnings, *info["warnings"], *problems]
         return info

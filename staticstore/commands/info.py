@@ -36,7 +36,7 @@ def info(common: CommonOptions, url: str) -> None:
         known = store.info()
         about = _about(store, output)
     output.record(known if about is None else {**known, "about": about})
-    for name in ("root_url", "entries", "generation", "table", "trust"):
+    for name in ("root_url", "format", "documents", "entries", "generation", "table", "trust"):
         if known.get(name) is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
     for name in ("title", "license"):

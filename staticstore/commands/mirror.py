@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mirror"]
 
+_STRONG = ("sha256", "sha512")  # of the digests by which values may be verified
 _RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kmgKMG]?)")
 
 
@@ -209,6 +210,9 @@ def _show_report(output: Output, report: MirrorReport) -> None:
         + (f"{len(skipped)} skipped, " if skipped else "")
         + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
     )
+    if weak := {how: n for how, n in report.verified_by.items() if how not in _STRONG}:
+        counts = ", ".join(f"{count} by {how}" for how, count in weak.items())
+        output.note(f"the index has no sha256 of some values, which were verified {counts}")
     if skipped:
         output.note("without the skipped values the copy is a site of its own: see --allow-name")
     if report.older:

@@ -22,7 +22,6 @@ from .. import tuning
 from ..client.access import IndexDownload
 from ..client.store import StaticStore, download_index_by
 from ..errors import StoreError
-from ..signals import request_finished
 from .credentials import (
     NetrcFile,
     bucket_options,
@@ -84,6 +83,8 @@ class CommonOptions:
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
+    #: The form of a foreign index.
+    format: str | None = None
 
     @contextlib.contextmanager
     def connected(
@@ -94,23 +95,22 @@ class CommonOptions:
         lazy: bool = False,
         parts: PartFolder | None = None,
     ) -> Iterator[StaticStore]:
-        """Connect to a site while the block lasts.
-
-        Without a cache, `parts` is where an interrupted download of the index can resume from.
-        """
+        """Connect while the block lasts; a download resumes from `parts`, or from the cache."""
         check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
         try:
             store = StaticStore(
                 [url, *self.copies],
+                format=self.format,
                 poll_interval=poll_interval,
-                lazy=lazy,
+                lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
                 endpoint=self.endpoint,
                 region=self.region,
             )
         except ValueError as error:
-            hint = "URL or --copy" if self.copies else "URL"
+            given = {"--copy": self.copies, "--format": self.format}
+            hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
             download_index_by(store, IndexDownload(parts, progress))
@@ -167,29 +167,9 @@ def _keep_in_output(context: click.Context, parameter: click.Parameter, value: A
     output = context.ensure_object(CommonOptions).output
     setattr(output, parameter.name, value)
     if parameter.name == "verbose" and value > 1 and not context.resilient_parsing:
-        context.with_resource(_requests_shown(output))
+        from .bars import requests_shown  # slow to import
 
-
-@contextlib.contextmanager
-def _requests_shown(output: Output) -> Iterator[None]:
-    def show(
-        store: object,
-        *,
-        method: str,
-        url: str,
-        status: int | None,
-        bytes: int,
-        seconds: float,
-        attempt: int,
-        error: StoreError | None,
-    ) -> None:
-        answer = "no answer" if status is None else str(status)
-        text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
-        text += f", attempt {attempt}" if attempt > 1 else ""
-        output.log(text if error is None else f"{text}: {error.args[0]}")
-
-    with request_finished.connected_to(show):
-        yield
+        context.with_resource(requests_shown(output))
 
 
 def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -257,7 +237,7 @@ def site_options(function: _Function) -> _Function:
         callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    options = (host_options, copy_option, cache_option(default=None), _values_option)
+    options = (host_options, copy_option, cache_option(default=None), _values_option, _form_option)
     return click.argument("url", type=SITE_URL)(_decorate(function, *options))
 
 
@@ -266,6 +246,14 @@ _values_option = _common_option(
     metavar="FOLDER",
     callback=_keep_data,
     help="Where the values are below the root, if not in data/, or where a folder says.",
+)
+
+
+_form_option = _common_option(
+    "--format",
+    metavar="NAME",
+    callback=_keep,
+    help="Read an index that others publish: pooch, sums, conda, stac, s3, autoindex, datapackage.",
 )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..client.store import StaticStore
 from ..errors import quoted
 from .exits import Ending, ExitCode, partly_failed, system_reason
 from .options import CommonOptions, examples, output_options, site_options
@@ -82,10 +83,12 @@ def watch(
     output = common.output
     if shell and command is None:
         raise click.UsageError("--shell goes with --exec")
-    runner = None
+    runner, stores = None, list[StaticStore]()
     if command is not None:
-        runner = ChangeCommand(command, shell=shell, url_of=_urls(url, common), output=output)
+        url_of = _urls(url, common, stores)
+        runner = ChangeCommand(command, shell=shell, url_of=url_of, output=output)
     with common.connected(url, poll_interval=interval) as store:
+        stores.append(store)
         changes = store.watch(idle, where=asked.where)
         count = len(store)
         if asked and (count := store.count(where=asked.where)) == 0:
@@ -141,14 +144,23 @@ def differing_fields(change: Change) -> list[str]:
 # -- commands for changes ------------------------------------------------------------------
 
 
-def _urls(url: str, common: CommonOptions) -> Callable[[str], str]:
+def _urls(url: str, common: CommonOptions, stores: list[StaticStore]) -> Callable[[str], str]:
     # The URLs of values, without the query of the root, which may be a secret.
     from ..index.fields import key_to_url_path
     from ..transport.http.root import Root
 
-    data_path = data_path_of(url, common.data)
-    root = Root(url, endpoint=common.endpoint, region=common.region)
-    return lambda key: root.join(key_to_url_path(data_path, key)).partition("?")[0]
+    is_foreign = common.format is not None
+    data_path = "" if is_foreign else data_path_of(url, common.data)
+    of_bucket = {"endpoint": common.endpoint, "region": common.region}
+    root = Root(url, **of_bucket, names_document=is_foreign)
+
+    def url_of(key: str) -> str:
+        usual = root.join(key_to_url_path(data_path, key))
+        value = stores[0].get(key, None) if stores else None
+        is_elsewhere = value is not None and value.url != usual
+        return value.url if is_elsewhere else usual.partition("?")[0]
+
+    return url_of
 
 
 class ChangeCommand:

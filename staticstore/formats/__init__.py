@@ -16,7 +16,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["NAMES", "Document", "Entry", "Link", "Read", "known_form", "reader_of"]
+__all__ = ["NAMES", "Document", "Entry", "Link", "Read", "form_name", "known_form", "reader_of"]
 
 #: The forms that are made here; each is a module of this folder.
 NAMES = ("autoindex", "conda", "datapackage", "pooch", "s3", "stac", "sums")
@@ -126,6 +126,20 @@ def reader_of(form: str | Read) -> Read:
         raise ValueError(f"the format {form!r} is no function")
     found: Read = loaded
     return found
+
+
+def form_name(form: str | Read) -> str:
+    """Return what a form is called, for people.
+
+    Examples
+    --------
+    >>> form_name("pooch"), form_name(known_form)
+    ('pooch', 'staticstore.formats.known_form')
+    """
+    if isinstance(form, str):
+        return form
+    kind = form if hasattr(form, "__qualname__") else type(form)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def known_form(document: Document) -> str | None:

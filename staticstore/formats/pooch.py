@@ -34,13 +34,13 @@ def read(document: Document) -> Iterator[Entry]:
     Raises
     ------
     ValueError
-        A line has not two or three parts, or a quotation is not closed; it names the line.
+        A line has not two or three parts, the second is no digest, or a quotation is not
+        closed; it names the line.
 
     Examples
     --------
-    >>> document = Document("https://data.example.org/registry.txt", b"a.csv md5:0CC1", None, None)
-    >>> list(read(document))
-    [Entry(key='a.csv', metadata={'md5': '0CC1'}, href=None)]
+    >>> list(read(Document("https://data.example.org/", b"a.csv md5:0cc175b9", None, None)))
+    [Entry(key='a.csv', metadata={'md5': '0cc175b9'}, href=None)]
     """
     for number, line in _lines(document):
         try:
@@ -52,6 +52,8 @@ def read(document: Document) -> Iterator[Entry]:
                 f"line {number} of the registry has {len(parts)} parts, not a name, a digest "
                 "and perhaps a URL"
             )
+        if not _DIGEST.match(parts[1]):
+            raise ValueError(f"line {number} of the registry: {parts[1]!r} is no digest")
         algorithm, _, digest = parts[1].rpartition(":")
         metadata = {algorithm.lower() or "sha256": digest}
         yield Entry(parts[0], metadata, parts[2] if len(parts) == 3 else None)

@@ -28,6 +28,7 @@ _UNESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 _SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _SAMPLED_LINES = 20
+_SHOWN_LINES = 10
 
 
 def read(document: Document) -> Iterator[Entry | str]:
@@ -65,7 +66,9 @@ def read(document: Document) -> Iterator[Entry | str]:
     for name, metadata in found.items():
         yield Entry(name, metadata)
     if unread:
-        yield f"{len(unread)} lines are no checksums, the first of them line {unread[0]}"
+        shown = ", ".join(map(str, unread[:_SHOWN_LINES]))
+        more = "" if len(unread) <= _SHOWN_LINES else f" and {len(unread) - _SHOWN_LINES} more"
+        yield f"no checksums, and left out: line {shown}{more}"
 
 
 def is_likely(document: Document) -> bool:

@@ -10,6 +10,7 @@ from .. import tuning
 from . import codec
 from .fields import Content
 from .forms.entries import Entries
+from .forms.foreign_entries import ForeignEntries
 from .forms.lines import Lines
 from .forms.parsing import build, parse
 from .hidden import hide, is_packed, visible_metadata
@@ -54,6 +55,7 @@ class Index(Queries):
         vouched_entries: int | None = None,
         newlines: int | None = None,
         before: Index | None = None,
+        https_only: bool = False,
     ) -> Index:
         """Parse the bytes of an ``index.json``.
 
@@ -72,6 +74,8 @@ class Index(Queries):
         before : Index, optional
             An older snapshot: entries that are the same bytes there are not
             checked again.
+        https_only : bool, optional
+            Whether the root is at https, so that an entry whose value is at http is left out.
 
         Raises
         ------
@@ -89,6 +93,7 @@ class Index(Queries):
             is_vouched=vouched_entries is not None,
             newlines=newlines,
             before=None if before is None else before.stored.base,
+            https_only=https_only,
         )
         return cls(stored, warnings)
 
@@ -239,6 +244,11 @@ class Index(Queries):
         """
         found = self.stored.entries_of(sorted(keys))
         return Index(Entries({key: codec.encode(entry) for key, entry in found}))
+
+    def as_foreign(self) -> Index:
+        """Return the same entries as those of a foreign index, where any digest counts."""
+        stored = ForeignEntries({key: raw for key in self if (raw := self.raw(key)) is not None})
+        return Index(stored, self.warnings)
 
     def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries of packed values, ``packed`` included, in key order."""

@@ -81,6 +81,9 @@ class MirrorReport:
     older : int
         How many runs in a row the origin has answered with something older than
         the copy has; such runs change nothing.  The fifth such answer is followed.
+    verified_by : dict of str to int
+        What the values fetched were held against: how many by ``"sha256"``, and of a foreign
+        index also by ``"sha512"``, ``"sha1"``, ``"md5"``, ``"size"`` or ``"nothing"``.
     """
 
     fetched: int
@@ -93,6 +96,7 @@ class MirrorReport:
     newer: bool
     skipped: list[tuple[str, str]] = field(default_factory=list)
     older: int = 0
+    verified_by: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Count what the lists name."""
@@ -126,8 +130,10 @@ def mirror(
     downloads are resumed.  Each value is verified against its size and digest, and is
     on the disk before the index that names it is written.  A copy of the whole site
     has the origin's index and head byte for byte, so that readers may use either.  A
-    part has a head of its own.  What the origin says is compared with what it said in
-    earlier runs: an older index is ignored four times, and then followed.
+    part has a head of its own, and so has the copy of a foreign index (`format`): an ordinary
+    site, with size and sha256 of each value, in which the next run keeps what has not changed.
+    What the origin says is compared with what it said in earlier runs: an older index is
+    ignored four times, and then followed.
 
     Values that cannot be fetched or written are reported, and the rest is copied; the
     index of the copy keeps their old entries, if their old files are there.  Keys that
@@ -287,6 +293,7 @@ def mirror(
         seconds=time.monotonic() - began,
         generation=None if origin.head is None else origin.head.generation,
         newer=newer,
+        verified_by=run.verified_by,
     )
 
 

@@ -116,14 +116,14 @@ class CachedIndex:
     root : Root
         The site.
     index_path, data_path : str
-        As in `StaticStore`.
+        As in `StaticStore`; the name of the form where the root names a document.
     """
 
     def __init__(self, folder: CacheFolder, root: Root, index_path: str, data_path: str) -> None:
         self._folder = folder
         self._root = root
         # A digest, since the query of a root may be a secret.
-        site = "\n".join([root.join(""), index_path, data_path])
+        site = "\n".join([root.join(root.document or ""), index_path, data_path])
         self._place = folder.path / "indexes" / hashlib.sha256(site.encode()).hexdigest()
         self._note: Note | None = None
         #: Where interrupted documents are kept.
@@ -137,17 +137,13 @@ class CachedIndex:
         return self._place
 
     def read(self, most_bytes: int | None = None) -> tuple[Held, Freshness, float] | None:
-        """Return the index, what its host has said, and when it was fetched, or None.
-
-        The time is in seconds since 1970.
+        """Return the index, what its host said, and when it came (since 1970), or None.
 
         Parameters
         ----------
         most_bytes : int, optional
             A larger index is not read.
 
-        Notes
-        -----
         A million entries (160 MB) take 0.2 s, most of it for their digest.
         """
         try:
@@ -155,7 +151,10 @@ class CachedIndex:
             if most_bytes is not None and read_note(self._place).size > most_bytes:
                 return None
             note, body = _verified(self._place)
-            index = Index.parse(body, vouched_entries=note.entries)
+            is_https = self._root.origin.scheme == "https"
+            index = Index.parse(body, vouched_entries=note.entries, https_only=is_https)
+            if self._root.document is not None:
+                index = index.as_foreign()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -90,7 +90,12 @@ class Follower(Protocol):
         ...
 
     def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+        self,
+        held: Held | None,
+        *,
+        seconds: float | None = None,
+        anew: bool = False,
+        every: bool = False,
     ) -> Held | None:
         """Return the current index, whole; None if it is the one that is held."""
         ...

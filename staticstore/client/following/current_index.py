@@ -185,8 +185,11 @@ class CurrentIndex:
             held, confirmed, error = self.held, self._confirmed, self.error
             is_doubtful = self.freshness.is_doubtful
         is_stale = error is not None or not is_open or is_doubtful
-        table = None if held is None or held.head is None else held.head.table
-        named = {} if table is None else {"table": root_url + table.href}
+        named: dict[str, Any] = {}
+        if held is not None and held.head is not None and held.head.table is not None:
+            named["table"] = root_url + held.head.table.href
+        if held is not None and held.documents is not None:
+            named["documents"] = held.documents
         return {
             "source": None if held is None else held.source or root_url,
             "generation": None if held is None or held.head is None else held.head.generation,
@@ -212,9 +215,10 @@ class CurrentIndex:
             current = reference()
             if current is not None and error is not None:
                 current.announce_failure(connection, error)
-            elif current is not None and index.lines() is None:
+            elif current is not None and was_canonical and index.lines() is None:
                 current._resolve(connection, index)
 
+        was_canonical = index.lines() is not None
         self._check = IndexCheck(index, connection.cut, end)
         with contextlib.suppress(RuntimeError):  # no more threads: entries are checked when read
             self._check.start()

@@ -144,7 +144,12 @@ class SiteFollower:
         return self._documents(self._root_of(held), Deadline(self._seconds))
 
     def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+        self,
+        held: Held | None,
+        *,
+        seconds: float | None = None,
+        anew: bool = False,
+        every: bool = False,
     ) -> Held | None:
         """Return the current index, whole; None if it is the one that is held.
 
@@ -156,6 +161,8 @@ class SiteFollower:
             A lower time limit than usual.
         anew : bool, optional
             Whether to read the index whole even if it is the one that is held.
+        every : bool, optional
+            Not used: nothing here is asked for in turn.
 
         Raises
         ------

@@ -311,11 +311,13 @@ class LiveIndex(ChangeSource):
     def update(self) -> Changes:
         """Poll once, now; see `StaticStore.update_index`."""
         connection = self.connected()
-        changes = self._update(connection)
+        changes = self._update(connection, every=True)
         self._write_cache(connection)
         return changes
 
-    def _update(self, connection: Connection, *, seconds: float | None = None) -> Changes:
+    def _update(
+        self, connection: Connection, *, seconds: float | None = None, every: bool = False
+    ) -> Changes:
         current = self._current
         try:
             with connection.polling():
@@ -327,7 +329,8 @@ class LiveIndex(ChangeSource):
                 held = current.held
                 is_unusable = held is not None and held.index.refusal is not None
                 anew = current.is_in_doubt or is_unusable
-                new = connection.follower.fetch(held, seconds=seconds, anew=anew) or held
+                follower = connection.follower
+                new = follower.fetch(held, seconds=seconds, anew=anew, every=every) or held
                 assert new is not None, "a follower gives an index where none is held"
                 changes, number = current.swap(connection, held, new)
                 current.is_in_doubt = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ...transport.http.session import Session
     from ..access import IndexDownload
     from ..cache.index import CachedIndex
+    from .connection import Follower
     from .index_reader import Held
 
 __all__ = ["EqualRootsFollower", "open_connection"]
@@ -88,7 +89,12 @@ class EqualRootsFollower(SiteFollower):
         return Sources(tuple(alike), unlike, self._wholes)
 
     def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+        self,
+        held: Held | None,
+        *,
+        seconds: float | None = None,
+        anew: bool = False,
+        every: bool = False,
     ) -> Held | None:
         """Return the current index, whole; None if it is the one that is held."""
         self._polls += 1
@@ -292,19 +298,23 @@ def open_connection(
     owns_sessions = sessions is None
     if sessions is None:
         sessions = open_sessions(roots, of_sessions)
-    follower_class: type[SiteFollower] = SiteFollower
-    if options["equal_roots"] and len(sessions) > 1:
-        follower_class = EqualRootsFollower
-    follow = partial(
-        follower_class,
-        sessions,
-        options["index_path"],
-        freshness=freshness,
-        max_bytes=max_bytes,
-        seconds=seconds,
-        parts=download.parts,
-        owns_sessions=owns_sessions,
-    )
+    bounds = {"freshness": freshness, "max_bytes": max_bytes, "seconds": seconds}
+    follow: Callable[[], Follower]
+    if options["format"] is not None:
+        from .format_follower import FormatFollower  # seldom needed
+
+        follow = partial(
+            FormatFollower, sessions[0], options["format"], owns_session=owns_sessions, **bounds
+        )
+    else:
+        follow = partial(
+            EqualRootsFollower if options["equal_roots"] and len(sessions) > 1 else SiteFollower,
+            sessions,
+            options["index_path"],
+            parts=download.parts,
+            owns_sessions=owns_sessions,
+            **bounds,
+        )
     import_before_forks()
     exposed = [session.root.url for session in sessions if session.exposes_password]
     return Connection(follow, cached, poll_interval), exposed

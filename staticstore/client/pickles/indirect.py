@@ -174,7 +174,12 @@ class IndirectFollower:
         return self._common.live.connected().follower.documents(held)
 
     def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+        self,
+        held: Held | None,
+        *,
+        seconds: float | None = None,
+        anew: bool = False,
+        every: bool = False,
     ) -> Held | None:
         """Return the current index, whole; None if it is the one that was returned last.
 
@@ -186,6 +191,8 @@ class IndirectFollower:
             Not used: others may wait for the same request.
         anew : bool, optional
             Whether to return it in any case.
+        every : bool, optional
+            Not used: all documents are asked for.
         """
         new = self._refresh(held).held
         if new.content is self._content and held is not None and not anew:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import StoreError
-from ...transport.http.root import Root, roots_of
+from ...index.fields import check_key
+from ...transport.http.root import Root, checked_origins, roots_of
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
@@ -41,8 +42,15 @@ class Settings(NamedTuple):
 
     @classmethod
     def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
-        """Return the settings of a store that is not connected yet."""
-        return cls(tuple(root.location for root in roots), tuple(options.items()))
+        """Return the settings of a store that is not connected yet.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An option is invalid, or does not go with the format.
+        """
+        checked = _checked(options, len(roots))
+        return cls(tuple(root.location for root in roots), tuple(checked.items()))
 
     def connected(self, arguments: Mapping[str, Any]) -> Settings:
         """Return these settings with those arguments of `connect` that may be pickled."""
@@ -87,9 +95,10 @@ class Settings(NamedTuple):
         from ...transport.http.session import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
-        origins = dict(self.options)["origins"]
-        options = SessionOptions(origins=origins, hint=self.hint, **arguments)
-        return open_sessions(roots_of(self.roots), options)
+        known = dict(self.options)
+        options = SessionOptions(origins=known["origins"], hint=self.hint, **arguments)
+        roots = roots_of(self.roots, name_documents=known["format"] is not None)
+        return open_sessions(roots, options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings, without plain queries of the roots, which may be secrets.
@@ -99,6 +108,39 @@ class Settings(NamedTuple):
         """
         roots = tuple(base64.b64encode(root.encode()) for root in self.roots)
         return _unpickled, (roots, self.options, self.connection)
+
+
+def _checked(options: Mapping[str, Any], roots: int) -> dict[str, Any]:
+    checked = dict(options)
+    interval = options["poll_interval"]
+    if not isinstance(interval, int | float) or not 0 <= interval < 1e9:
+        raise ValueError(f"poll_interval is in seconds, 0 or more, not {interval!r}")
+    is_foreign = options["format"] is not None
+    if options["origins"] is None:
+        checked["origins"] = "any" if is_foreign else "own"
+    else:
+        checked["origins"] = checked_origins(options["origins"])
+    if is_foreign:
+        _check_format(options, roots)
+        checked["data_path"] = ""
+    check_key(checked["data_path"] + "key")
+    check_key(checked["index_path"])
+    return checked
+
+
+def _check_format(options: Mapping[str, Any], roots: int) -> None:
+    from ...formats import reader_of  # seldom needed
+
+    reader_of(options["format"])
+    refused = {
+        "lazy=True": options["lazy"],
+        "several roots": roots > 1 or options["equal_roots"],
+        "trust": options.get("trust") is not None,
+        "data_path": options["data_path"] not in ("", "data/"),
+        "index_path, which is the end of the URL then,": options["index_path"] != "index.json",
+    }
+    if names := [name for name, is_given in refused.items() if is_given]:
+        raise ValueError(f"{' and '.join(names)} cannot be combined with format: leave it out")
 
 
 def _unpickled(roots: Sequence[bytes], options: _Pairs, connection: _Pairs) -> Settings:

@@ -142,6 +142,11 @@ class FileDigest(NamedTuple):
     mtime_ns: int
     inode: int
 
+    @classmethod
+    def of(cls, sha256: str, status: os.stat_result) -> FileDigest:
+        """Return the digest of a file in the state that the system gives."""
+        return cls(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+
 
 class SecretFoundError(Exception):
     """The file holds a private key."""

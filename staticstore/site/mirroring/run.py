@@ -25,13 +25,8 @@ from ..folder.retention import files_below, packs_of, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
-from .fetching import (
-    Fetching,
-    ProgressSum,
-    ValueProgress,
-    check_index_links,
-    link_problems,
-)
+from .fetching import Fetching, ProgressSum, ValueProgress, check_index_links, link_problems
+from .foreign_values import completed_contents, count_checks
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
@@ -93,7 +88,7 @@ class MirrorRun:
     deleted : int
         How many files were deleted.
     has_room : bool
-        Whether the disk has room for an index; if not, the copy stays as it is.
+        Whether the disk has room for an index; else the copy stays as it is.
     """
 
     folder: SiteFolder
@@ -125,8 +120,8 @@ class MirrorRun:
         self._old_count = len(self._old_index)  # for the guards
         self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
         self._wanted: list[str] = []
+        self._described: Mapping[str, Any] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
-        # Files of the site's own words; None while unknown.
         self._about_names: frozenset[str] | None = None
 
     def _read_index(self) -> None:
@@ -148,7 +143,7 @@ class MirrorRun:
         # the file and the entry that the last run has left.  benchmark: mirror-again
         new, notes = self.origin.snapshot, self._old_notes
         doubtful = None
-        can_skip = self._is_whole and not (self.verify or self.known)
+        can_skip = self._is_whole and not (self.verify or self.known or self.origin.is_foreign)
         if can_skip and notes.index == self._sha256 != "":
             doubtful = doubtful_keys(self.folder, notes, self._old_index, new)
         if doubtful is None:
@@ -165,6 +160,16 @@ class MirrorRun:
         self._contents: dict[str, Content] = new.contents_of(keys)
         # Entries are checked when first read; a bad one is left out.
         self._keys = [key for key in keys if key in self._contents]
+        contents = self._known_contents = self._contents
+        if self.origin.is_foreign:
+            self._known_contents = completed_contents(self._old_index, new, contents)
+        # Then the copy has an index of its own: its values are below data/, with their digests.
+        self._is_rewritten = self.origin.is_foreign or any(one.placed for one in contents.values())
+
+    @property
+    def verified_by(self) -> dict[str, int]:
+        """By what the values fetched were verified: `MirrorReport.verified_by`."""
+        return count_checks(self._contents, self.fetched)
 
     @property
     def kept(self) -> int:
@@ -194,9 +199,9 @@ class MirrorRun:
         unfit = {}
         if not self._settled:  # otherwise `doubtful_keys` has checked them
             unfit = unfit_keys(keys, spelling_of(self.folder.private))
-        fit = self._contents
-        if unfit or len(keys) != len(self._contents):
-            fit = {key: self._contents[key] for key in keys if key not in unfit}
+        fit = self._known_contents
+        if unfit or len(keys) != len(fit):
+            fit = {key: fit[key] for key in keys if key not in unfit}
         self.survey = survey(self.folder, fit, self._noted, clears=self.delete)
         self.failed = {
             key: reason
@@ -303,14 +308,17 @@ class MirrorRun:
                     limit=self.limit,
                     progress=ProgressSum(total, progress, value_progress),
                     modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
+                    describes=self._is_rewritten,
                 )
                 wanted = self._wanted
-                if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                # A pack may hold values that are skipped; an index of the copy's own names none.
+                if self._is_whole and not (self.skipped or self._is_rewritten):
                     wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
                 fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = staging.keys
+            self._described = fetching.described
             self._check_lost()
             self._write(staging)
             self.deleted = sum(self.survey.obstacles[place] for place in staging.removed)
@@ -341,17 +349,19 @@ class MirrorRun:
         staging.sync_folders()
 
     def _index_files(self) -> IndexFiles:
-        if self._is_whole and not self.failed and not self.skipped:
+        if self._is_whole and not (self.failed or self.skipped or self._is_rewritten):
             return files_of_whole(self.folder, self.origin, self._packs, self._entries)
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         # A value that failed keeps its old entry, if its old file is there.
-        new = self.origin.snapshot
+        new, kept = self.origin.snapshot, self.survey.kept
         # Many at once take a fifth of the time of each by itself.
         for key, entry in new.query() if self._settled else new.stored.entries_of(self._keys):
             if key not in self.failed and key not in self.skipped:
                 hide(entry)
+                if self._is_rewritten and (one := kept.get(key) or self._described.get(key)):
+                    entry |= {"size": one.size, "sha256": one.sha256}
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]
@@ -372,20 +382,16 @@ class MirrorRun:
         if not self.has_room:
             return
         if self.delete:
-            # Those that were moved aside meanwhile are gone, which does no harm.
             unnamed = sorted(set(self._files).difference(self._named()))
             self.deleted += remove_files(self.folder.data, unnamed)
             if self._about_names is not None:
                 remove_outdated(self.folder, self._about_names)
         digests, data = dict(self.survey.kept), os.fspath(self.folder.data)
         for key in self.fetched:
-            sha256 = self._contents[key].sha256
+            sha256 = self._described.get(key, self._contents[key]).sha256
             if sha256 is not None:
                 with contextlib.suppress(OSError):
-                    status = os.lstat(f"{data}/{key}")
-                    digests[key] = FileDigest(
-                        sha256, status.st_size, status.st_mtime_ns, status.st_ino
-                    )
+                    digests[key] = FileDigest.of(sha256, os.lstat(f"{data}/{key}"))
         notes = self._settled.changed_by(self._as_settled(digests), index=self._sha256)
         if notes != self._old_notes:
             write_notes(self.folder.notes, notes)

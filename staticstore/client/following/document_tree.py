@@ -1,0 +1,360 @@
+"""The documents of a foreign index: fetched breadth first, within bounds, and asked again."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import (
+    AuthorizationError,
+    IndexFormatError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    TransportTimeout,
+    without_secrets,
+)
+from ...formats import Document
+from ...formats.parsing import MOST_PROBLEMS, ParsedDocument, parse
+from ...index.placed import Placed
+from ...transport.http.document import Absent
+from ...transport.http.elsewhere import Location, locate
+from ...transport.http.failures import status_error
+from ...transport.http.wire import SizeLimit
+from .current_document import CurrentDocument
+
+if TYPE_CHECKING:
+    from ...formats import Link, Read
+    from ...index.codec import Raw
+    from ...transport.http.document import Fetched
+    from ...transport.http.session import Session
+    from ...transport.http.wire import Deadline
+
+__all__ = ["DocumentTree", "MergedEntries"]
+
+_MOST_DOCUMENTS = 100_000
+_MOST_DEPTH = 64
+_PARALLEL_REQUESTS = 8
+_LEAF_TURNS = 24  # polls in which each leaf is asked for once
+_GONE = frozenset({404, 410})
+
+
+class MergedEntries(NamedTuple):
+    """What all documents say together."""
+
+    #: Raw entries by key; of a key that is there twice the last.
+    entries: Mapping[str, Raw]
+    unchecked: list[str]
+    warnings: tuple[str, ...]
+
+
+class _Said(NamedTuple):
+    """What a document said last."""
+
+    sha256: str
+    size: int
+    #: None once a snapshot has the entries, and nothing else does.
+    parsed: ParsedDocument | None
+    #: Where it leads, without what is refused.
+    links: tuple[tuple[Location, Link], ...]
+    warnings: tuple[str, ...]
+
+
+class _Node:
+    """A document, and what is known of it."""
+
+    def __init__(self, location: Location) -> None:
+        self.document = CurrentDocument(*location)
+        #: Where it is asked for.
+        self.url = location.url
+        self.depth = 0
+        self.note: str | None = None
+        self.is_leaf = False
+        #: The number of the poll that asked for it last.
+        self.asked = 0
+        self.said: _Said | None = None
+        #: Why it could not be had when it was last asked for; and whether it is gone for good.
+        self.error: StoreError | None = None
+        self.is_gone = False
+
+    def problem(self) -> str | None:
+        """Return what is wrong with it, for people."""
+        if self.error is None:
+            return None
+        what = "its entries are left out" if self.said is None else "what it said last counts"
+        return f"a document of the index cannot be read, and {what}: {self.error}"
+
+
+class DocumentTree:
+    """The documents of a foreign index, from the first one on.
+
+    For one poll at a time.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the root, whose `document` is the first one.
+    read : callable
+        The form.
+    max_bytes : int
+        The most bytes of all documents together, decoded.
+    """
+
+    def __init__(self, session: Session, read: Read, max_bytes: int) -> None:
+        root = session.root
+        assert root.document is not None, "the root of a foreign index names one"
+        self._session = session
+        self._read = read
+        self._max_bytes = max_bytes
+        self._first = _Node(Location(session, root.document))
+        self._nodes = {self._first.url: self._first}
+        self._polls = 0
+
+    def __len__(self) -> int:
+        """Return how many documents there are, as far as they are known."""
+        return len(self._nodes)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Which documents could not be had, and why; the first hundred."""
+        texts = [text for node in list(self._nodes.values()) if (text := node.problem())]
+        more = len(texts) - MOST_PROBLEMS
+        return (*texts[:MOST_PROBLEMS], *([f"and {more} more documents"] if more > 0 else ()))
+
+    @property
+    def validators(self) -> Mapping[str, str]:
+        """The validators that confirm all that was said; none if there are more documents."""
+        return self._first.document.validators if len(self._nodes) == 1 else {}
+
+    @property
+    def size(self) -> int:
+        """The bytes of all documents."""
+        return sum(said.size for said in self._all_said())
+
+    @property
+    def sha256(self) -> str | None:
+        """A digest of all that was said; None if that is not known in this process."""
+        said = [(node.url, node.said.sha256) for node in self._nodes.values() if node.said]
+        if len(said) < 2:
+            return said[0][1] if said else None
+        lines = "".join(f"{digest} {url}\n" for url, digest in said)
+        return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def recall(self, validators: Mapping[str, str]) -> None:
+        """Use the validators of a snapshot from before the first request."""
+        first = self._first.document
+        # Some hosts compare a date alone by order, and would never give an older file.
+        if not first.requests and "If-None-Match" in validators:
+            first.validators = validators
+
+    def forget(self) -> None:
+        """Make the next requests unconditional."""
+        for node in self._nodes.values():
+            node.document.validators = {}
+
+    def poll(self, deadline: Deadline, *, every: bool) -> None:
+        """Ask for the documents, and for those that they lead to.
+
+        Parameters
+        ----------
+        deadline : Deadline
+            When all requests must have ended.
+        every : bool
+            Whether to ask for all leaves, not for a part of them.
+
+        Raises
+        ------
+        StoreError
+            One that never said anything cannot be had and is no leaf; or more than half
+            cannot be had; or they are too many, too large together, or too deep.
+        """
+        self._polls += 1
+        due = self._leaves_due(every)
+        budget = _Budget(self._max_bytes, self._nodes.values())
+        reached = {self._first.url: self._first}
+        level = [self._first]
+        try:
+            while level:
+                some = [node for node in level if not (node.is_leaf and node.asked) or node in due]
+                self._ask_all(some, deadline, budget)
+                level = list(self._next_level(level, reached))
+        except BaseException:
+            self._nodes |= reached  # what has come is not fetched again
+            raise
+        self._nodes = reached
+        asked = [node for node in reached.values() if node.asked == self._polls]
+        _check_failures(asked)
+
+    def merged(self) -> MergedEntries | None:
+        """Return what all documents say; None if some of it is with a snapshot alone."""
+        said = list(self._all_said())
+        parsed = [one.parsed for one in said if one.parsed is not None]
+        if len(parsed) < len(said):
+            return None
+        warnings = tuple(text for one in said for text in one.warnings)[:MOST_PROBLEMS]
+        if len(parsed) == 1:
+            if len(self._nodes) == 1:  # they are not needed again: a change brings all
+                self._first.said = said[0]._replace(parsed=None)
+            return MergedEntries(parsed[0].entries, parsed[0].unchecked, warnings)
+        entries: dict[str, Raw] = {}
+        unchecked: dict[str, None] = {}
+        for one in parsed:
+            entries.update(one.entries)
+            unchecked.update(dict.fromkeys(one.unchecked))
+        return MergedEntries(entries, list(unchecked), warnings)
+
+    def _all_said(self) -> Iterator[_Said]:
+        return (node.said for node in self._nodes.values() if node.said is not None)
+
+    # -- which documents -----------------------------------------------------------------
+
+    def _leaves_due(self, every: bool) -> set[_Node]:
+        leaves = [node for node in self._nodes.values() if node.is_leaf]
+        if every:
+            return set(leaves)
+        count = -(-len(leaves) // _LEAF_TURNS)
+        return set(heapq.nsmallest(count, leaves, key=lambda node: node.asked))
+
+    def _next_level(self, level: Iterable[_Node], reached: dict[str, _Node]) -> Iterator[_Node]:
+        for node in level:
+            for location, link in () if node.said is None else node.said.links:
+                if (url := location.url) in reached:
+                    continue
+                # Further pages of one list are no deeper.
+                is_page = url.partition("?")[0] == node.url.partition("?")[0]
+                other = self._nodes.get(url) or _Node(location)
+                other.depth = node.depth + (not is_page)
+                other.note, other.is_leaf = link.note, link.leaf
+                if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_DEPTH:
+                    bound = f"more than {_MOST_DOCUMENTS} documents"
+                    if other.depth > _MOST_DEPTH:
+                        bound = f"documents more than {_MOST_DEPTH} deep"
+                    raise IndexFormatError(f"the index has {bound}", url=url)
+                reached[url] = other
+                yield other
+
+    # -- one document --------------------------------------------------------------------
+
+    def _ask_all(self, nodes: list[_Node], deadline: Deadline, budget: _Budget) -> None:
+        ask = partial(self._ask, deadline=deadline, budget=budget)
+        if len(nodes) < 2:
+            for node in nodes:
+                ask(node)
+        else:
+            from ...workers import Workers  # slow to import: concurrent.futures
+
+            with Workers(_PARALLEL_REQUESTS, "staticstore documents") as threads:
+                for one in [threads.submit(partial(ask, node)) for node in nodes]:
+                    one.result()
+        if budget.error is not None:
+            raise budget.error
+        if any(node.error for node in nodes) and deadline.left <= 0:
+            raise TransportTimeout(
+                "the documents of the index took longer than index_deadline", url=self._first.url
+            )
+
+    def _ask(self, node: _Node, *, deadline: Deadline, budget: _Budget) -> None:
+        if deadline.left <= 0 or budget.error is not None:
+            node.error = TransportTimeout("there was no time left for it", url=node.url)
+            return
+        node.asked, node.error, node.is_gone = self._polls, None, False
+        absent = _GONE if node.is_leaf else frozenset[int]()
+        try:
+            found = node.document.ask(deadline, budget.limit(node.url), absent)
+            if isinstance(found, Absent):
+                node.said, node.document.validators = None, {}
+                node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
+            elif found is not None:
+                node.said = self._parsed(node, found)
+                node.document.validators = found.response.validators
+        except NotConnectedError:
+            raise
+        except StoreError as error:
+            if isinstance(error, AuthorizationError) and node is self._first:
+                raise
+            node.error = error
+
+    def _parsed(self, node: _Node, found: Fetched) -> _Said:
+        root_url, url, size = self._session.root.url, found.response.url, len(found.body)
+        media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
+        body = bytes(found.body)
+        found.body.clear()  # large documents are not held twice
+        document = Document(url, body, media_type or None, node.note)
+        parsed = parse(self._read, document, root_url)
+        links, problems = [], list(parsed.warnings)
+        for link in parsed.links:
+            try:
+                links.append((locate(Placed(link.href, url), self._session), link))
+            except (TransportError, TypeError) as error:
+                problems.append(f"a link is not followed: {error.args[0]}")
+        shown = without_secrets(url)
+        warnings = tuple(f"{shown}: {text}" for text in problems)
+        return _Said(found.sha256, size, parsed, tuple(links), warnings)
+
+
+class _Budget:
+    """The bytes of all documents, those that are being received included; thread-safe."""
+
+    def __init__(self, most_bytes: int, nodes: Iterable[_Node]) -> None:
+        self._most_bytes = most_bytes
+        self._sizes = {node.url: node.said.size for node in nodes if node.said is not None}
+        self._total = sum(self._sizes.values())
+        self._lock = threading.Lock()
+        #: Set once there are too many.
+        self.error: StoreError | None = None
+
+    def limit(self, url: str) -> SizeLimit:
+        """Return the limit of one document, which counts the bytes of the others, too."""
+        limit = _SharedLimit(self._most_bytes, "the index", "max_index_bytes")
+        limit.budget = self
+        limit.document_url = url
+        return limit
+
+    def check(self, limit: SizeLimit, count: int, url: str) -> None:
+        """Count the bytes of a document so far.
+
+        Raises
+        ------
+        IndexFormatError
+            All together have too many.
+        """
+        with self._lock:
+            self._total += count - self._sizes.get(url, 0)
+            self._sizes[url] = count
+            total = self._total
+        try:
+            SizeLimit.check(limit, total, url)
+        except IndexFormatError as error:
+            self.error = error
+            raise
+
+
+class _SharedLimit(SizeLimit):
+    # None in a copy with other bytes.
+    budget: _Budget | None = None
+    document_url = ""
+
+    def check(self, count: int, url: str) -> None:
+        if self.budget is None:
+            super().check(count, url)
+        else:
+            self.budget.check(self, count, self.document_url)
+
+
+def _check_failures(asked: list[_Node]) -> None:
+    failed = [node for node in asked if node.error is not None and not node.is_gone]
+    lost = [node for node in failed if node.said is None and not node.is_leaf]
+    if not lost and 2 * len(failed) <= len(asked):
+        return
+    first = (lost or failed)[0]
+    assert first.error is not None
+    if len(asked) == 1:
+        raise first.error
+    raise TransportError(
+        f"{len(failed)} of {len(asked)} documents of the index cannot be read: {first.error}",
+        status=first.error.status,
+    ) from first.error

@@ -1,0 +1,67 @@
+"""What a copy of a foreign index knows of values whose sha256 that index does not give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...index import codec
+from ...index.hidden import visible_metadata
+
+if TYPE_CHECKING:
+    from ...index.fields import Content
+    from ...index.snapshot import Index
+
+__all__ = ["completed_contents", "count_checks"]
+
+# Fields by which a foreign index shows that a value has changed.
+_MARKS = ("size", "modified", "etag", "sha512", "sha1", "md5")
+_ADDED = ("size", "sha256")
+
+
+def completed_contents(
+    copied: Index, origin: Index, contents: Mapping[str, Content]
+) -> dict[str, Content]:
+    """Return what is known of values, with the digests of those that were copied before.
+
+    A value counts as unchanged if its entry is the one that the copy was made of, and says
+    something of the bytes: a size, a time, an ETag or a digest.
+
+    Parameters
+    ----------
+    copied : Index
+        The index of the copy, in which sizes and digests were added.
+    origin : Index
+        The foreign index.
+    contents : mapping of str to Content
+        What that says of the bytes of values, by key.
+    """
+    return {key: _completed(copied, origin, key, content) for key, content in contents.items()}
+
+
+def _completed(copied: Index, origin: Index, key: str, content: Content) -> Content:
+    before, now = copied.raw(key), origin.raw(key)
+    if content.sha256 is not None or before is None or now is None:
+        return content
+    old, new = visible_metadata(before), visible_metadata(now)
+    added: dict[str, Any] = {name: old.get(name) for name in _ADDED}
+    # As it was written: in canonical form.
+    is_same = codec.decode(codec.encode({**new, **added})) == old
+    if not is_same or not any(new.get(name) for name in _MARKS):
+        return content
+    known = type(content).of(old)
+    if None in (known.size, known.sha256) or content.size not in (None, known.size):
+        return content
+    return content._replace(size=known.size, sha256=known.sha256)
+
+
+def count_checks(contents: Mapping[str, Content], keys: Iterable[str]) -> dict[str, int]:
+    """Count values by what they were held against: an algorithm, ``"size"`` or ``"nothing"``."""
+    return dict(sorted(Counter(_check_of(contents[key]) for key in keys).items()))
+
+
+def _check_of(content: Content) -> str:
+    if content.digest is not None:
+        return content.digest.partition(":")[0]
+    return "nothing" if content.size is None else "size"
