@@ -34,6 +34,7 @@ MODULES = (
     "file_systems",
     "mirrors",
     "publishes",
+    "stac",
 )
 
 #: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``.

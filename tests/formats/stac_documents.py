@@ -65,16 +65,16 @@ def item(number: int, assets: int = 12, *, version: str = "1.1.0") -> dict[str, 
     }
 
 
-def pages(count: int, each: int) -> Iterator[bytes]:
-    """Yield pages of an item collection as a server of the API gives them."""
+def pages(count: int, each: int, href: str = "?token={}") -> Iterator[bytes]:
+    """Yield pages of an item collection, as a server of the API gives them, with `href` links."""
     for start in range(0, count, each):
         last = start + each >= count
-        following = [] if last else [{"rel": "next", "href": f"?token={start + each}"}]
+        following = [] if last else [{"rel": "next", "href": href.format(start // each + 1)}]
         yield json.dumps(
             {
                 "type": "FeatureCollection",
                 "features": [item(number) for number in range(start, min(start + each, count))],
-                "links": [{"rel": "self", "href": f"?token={start}"}, *following],
+                "links": [{"rel": "self", "href": href.format(start // each)}, *following],
                 "numberReturned": min(each, count - start),
             }
         ).encode()
