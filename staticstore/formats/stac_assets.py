@@ -1,7 +1,7 @@
 """The assets of a STAC item as values: their keys, metadata and places.
 
 Metadata are joined from raw pieces of the document (benchmark: stac): the item's properties,
-``bbox``, ``collection``, ``item``, and the asset's fields, of which the last of a name counts.
+``bbox``, the asset's fields, ``collection`` and ``item``, of which the last of a name counts.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MULTIHASH = re.compile(
 # Fields that say something of a value's bytes, and in an item something else.
 _OF_BYTES = re.compile(rb'"(?:size|sha\d+|md5|modified|media_type|packed|placed|stored)"')
 _PLAIN = "properties."  # before the name of such a field
-_HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+(,?)', re.DOTALL)
+_HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+,', re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class StacItem(msgspec.Struct):
-    """What is read of an item, or of another object of STAC; any of it may be missing."""
+    """What is read of an item or another object of STAC; any of it may be missing."""
 
     stac_version: Any = None
     id: Any = None
@@ -67,24 +67,24 @@ def values_of(
     """
     if not (texts := bytes(item.assets)).startswith(b"{"):
         return
-    names, own = _own(item, is_item=is_item)
+    names, fields, named = _own(item, is_item=is_item)
     if type(item.id) not in (str, int):
         yield f"an item {f'of {names[0]} ' if names else ''}is left out: it has no id"
         return
     above, own_url = "/".join(names), None
-    for (name, text), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
+    for (name, raw), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
         key = f"{above}/{name}"
-        if not isinstance(asset, _Asset) or not isinstance(asset.href, str):
+        if not isinstance(asset, _Asset) or not isinstance(href := asset.href, str):
             yield f"{key} is left out: it has no href"
             continue
-        if not _ABSOLUTE.match(href := asset.href):
+        if not href.startswith(("https:", "http:")) and not _ABSOLUTE.match(href):
             href = urljoin(own_url := base() if own_url is None else own_url, href)
-        members = b",".join(filter(None, (own, _without_href(bytes(text)), *_content(asset))))
-        yield Entry(asset.key if isinstance(asset.key, str) else key, b"{%b}" % members, href)
+        key = asset.key if isinstance(asset.key, str) else key
+        yield Entry(key, fields + _without_href(bytes(raw)) + _content(asset) + named, href)
 
 
-def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes]:
-    # The first parts of its assets' keys, and its fields that they have.
+def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes, bytes]:
+    # The first parts of its assets' keys, and how their metadata begin and end.
     bbox, fields = bytes(item.bbox), bytes(item.properties)
     fields = fields if fields.startswith(b"{") else b"{}"
     collection = item.collection if is_item else item.id
@@ -93,30 +93,33 @@ def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes]:
     if _OF_BYTES.search(fields):
         read = _decoded(fields).items()
         fields = _encoded({_PLAIN * bool(_OF_BYTES.match(_encoded(k))) + k: v for k, v in read})
-    all_names = {b"collection": collection, b"item": item.id if is_item else None}
+    head = b"{" + (fields[1:-1].strip() + b",").lstrip(b",")
+    head += b'"bbox":%b,' % bbox if bbox.startswith(b"[") else b""
+    all_names = {"collection": collection, "item": item.id if is_item else None}
     names = {field: name for field, name in all_names.items() if type(name) in (str, int)}
-    members = [fields[1:-1].strip(), b'"bbox":%b' % bbox if bbox.startswith(b"[") else b""]
-    members += [b'"%b":%b' % (field, _encoded(name)) for field, name in names.items()]
-    return [str(name) for name in names.values()], b",".join(filter(None, members))
+    return [str(name) for name in names.values()], head, _encoded(names)[1:]
 
 
 def _without_href(text: bytes) -> bytes:
-    # The members of an asset; where it is, its value's URL says.
-    found = _HREF.search(text) if text.count(b'"href"') == 1 else None
-    if found is None:  # written with escapes, or in an object inside, too
-        return _encoded({k: v for k, v in _decoded(text).items() if k != "href"})[1:-1]
-    before, after = text[1 : found.start()].strip(), text[found.end() : -1].strip()
-    return before + after if found[1] else before.removesuffix(b",")
+    # The members of an asset, each with a comma; where it is, its value's URL says.
+    found = _HREF.search(text)
+    if found is None or not (found.start() == 1 or text.count(b'"href"') == 1):
+        # The last member, written with escapes, or in an object inside, too.
+        fields = {name: value for name, value in _decoded(text).items() if name != "href"}
+        return _encoded(fields)[1:-1] + b"," if fields else b""
+    return b"%b%b," % (text[1 : found.start()], text[found.end() : -1])
 
 
-def _content(asset: _Asset) -> Iterator[bytes]:
+def _content(asset: _Asset) -> bytes:
     # What it says of its bytes, in the fields that a store understands.
+    found = b""
     if type(asset.type) is str:
-        yield b'"media_type":' + _encoded(asset.type)
+        found = b'"media_type":%b,' % _encoded(asset.type)
     if type(asset.updated) is str:
-        yield b'"modified":' + _encoded(asset.updated)
+        found += b'"modified":%b,' % _encoded(asset.updated)
     if type(asset.size) is int:
-        yield b'"size":%d' % asset.size
+        found += b'"size":%d,' % asset.size
     checksum = asset.multihash if asset.checksum is None else asset.checksum
-    if type(checksum) is str and (found := _MULTIHASH.fullmatch(checksum.lower())):
-        yield f'"{found.lastgroup}":"{found[found.lastgroup or 0]}"'.encode()
+    if type(checksum) is str and (digest := _MULTIHASH.fullmatch(checksum.lower())):
+        found += f'"{digest.lastgroup}":"{digest[digest.lastgroup or 0]}",'.encode()
+    return found

@@ -11,6 +11,8 @@ __all__ = ["catalog_files", "item", "pages", "sha256_multihash"]
 
 _BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 
+_SHARES = ("nodata_pixel", "dark_features", "cloud_shadow", "vegetation", "water", "snow_ice")
+
 
 def sha256_multihash(body: bytes) -> str:
     """Return the digest of some bytes as a multihash in hex."""
@@ -18,7 +20,7 @@ def sha256_multihash(body: bytes) -> str:
 
 
 def item(number: int, assets: int = 12, *, version: str = "1.1.0") -> dict[str, Any]:
-    """Return an item as archives of satellite images have them: properties, bands, links."""
+    """Return an item in the shape of Earth Search's for Sentinel-2, with half its properties."""
     name = f"S2A_32TMS_{20240101 + number % 28}_{number}_L2A"
     west, south = number % 360 - 180.0, number % 170 - 85.5
     ring = [[west, south], [west + 1.2, south], [west + 1.2, south + 1], [west, south + 1]]
@@ -28,10 +30,28 @@ def item(number: int, assets: int = 12, *, version: str = "1.1.0") -> dict[str, 
             "href": f"{root}/{band}.tif",
             "type": "image/tiff; application=geotiff; profile=cloud-optimized",
             "title": f"Band {band}",
-            "eo:bands": [{"name": band, "common_name": "nir", "center_wavelength": 0.8}],
+            "eo:bands": [
+                {
+                    "name": band,
+                    "common_name": "nir",
+                    "description": f"Near infrared (band {at})",
+                    "center_wavelength": 0.842,
+                    "full_width_half_max": 0.145,
+                }
+            ],
             "gsd": 10 + at % 3 * 10,
             "proj:shape": [10980, 10980],
-            "proj:transform": [10, 0, 399960, 0, -10, 5200020, 0, 0, 1],
+            "proj:transform": [10, 0, 399960, 0, -10, 5200020],
+            "raster:bands": [
+                {
+                    "nodata": 0,
+                    "data_type": "uint16",
+                    "bits_per_sample": 15,
+                    "spatial_resolution": 10,
+                    "scale": 0.0001,
+                    "offset": -0.1,
+                }
+            ],
             "file:size": 1000 + number,
             "file:checksum": sha256_multihash(f"{number}/{band}".encode()),
             "roles": ["data", "reflectance"],
@@ -47,13 +67,27 @@ def item(number: int, assets: int = 12, *, version: str = "1.1.0") -> dict[str, 
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
         "properties": {
             "datetime": f"2024-01-{number % 28 + 1:02}T10:31:09.024000Z",
+            "created": "2024-02-01T00:00:00Z",
+            "updated": "2024-02-01T00:00:00Z",
             "platform": "sentinel-2a",
             "constellation": "sentinel-2",
             "instruments": ["msi"],
             "eo:cloud_cover": number % 101,
             "proj:epsg": 32632,
+            "proj:centroid": {"lat": south + 0.5, "lon": west + 0.6},
+            "mgrs:utm_zone": 32,
+            "mgrs:latitude_band": "T",
+            "mgrs:grid_square": "MS",
+            "grid:code": "MGRS-32TMS",
+            "view:sun_azimuth": 160.7 + number % 7,
+            "view:sun_elevation": 20.25 + number % 9,
+            **{f"s2:{name}_percentage": number % 89 / 8 for name in _SHARES},
+            "s2:product_type": "S2MSI2A",
+            "s2:processing_baseline": "05.10",
             "s2:product_uri": f"{name}.SAFE",
-            "created": "2024-02-01T00:00:00Z",
+            "s2:generation_time": "2024-01-05T13:10:12.000000Z",
+            "s2:datatake_id": f"GS2A_20240105T103421_{number:06}_N05.10",
+            "s2:reflectance_conversion_factor": 1.03436,
         },
         "collection": "sentinel-2-l2a",
         "assets": bands,
