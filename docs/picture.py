@@ -21,7 +21,7 @@ GROUND = "ground floor"
 FLOORS: tuple[tuple[str, ...], ...] = (
     (GROUND, "query"),
     ("disk", "index"),
-    ("transport",),
+    ("transport", "formats"),
     ("client",),
     ("site",),
     ("commands", "interop"),
@@ -45,6 +45,8 @@ _SHARES = {
     "query": 0.38,
     "disk": 0.32,
     "index": 0.68,
+    "transport": 0.72,
+    "formats": 0.28,
     "commands": 0.68,
     "interop": 0.32,
 }

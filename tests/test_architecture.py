@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 225
+MOST_MODULES = 229
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -75,6 +75,7 @@ PROTOCOLS = {
     "client.following.connection": {"Follower"},
     "client.tasks.turns": {"BegunReads"},
     "transport.http.failures": {"Cuttable"},
+    "transport.http.template": {"PeerCheck"},
     "transport.http.wire": {"Receivable"},
     "transport.values.remote_value": {"Wholes"},
     "transport.values.seekable": {"_Openable"},
@@ -97,6 +98,9 @@ ABSTRACT_CLASSES = {
     "index.queries": {"DelegatedQueries"},
     "interop.file_systems.file_descriptions": {"FileDescriptions"},
 }
+
+# A public name for what others publish, and our own word for what a head names.
+SHARED_CLASS_NAMES = {"Document": ["formats", "index.head"]}
 
 # What staticstore/__init__.py imports for its own use.
 FOR_ITSELF = {"Any", "TYPE_CHECKING", "annotations"}
@@ -211,7 +215,8 @@ def test_a_class_name_is_unique() -> None:
     places = defaultdict(list)
     for module, node in _classes():
         places[node.name].append(module)
-    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+    shared = {name: modules for name, modules in places.items() if len(modules) > 1}
+    assert shared == SHARED_CLASS_NAMES
 
 
 def test_each_protocol_and_abstract_class_is_known() -> None:

@@ -157,8 +157,9 @@ def _urls(url: str, common: CommonOptions, stores: list[StaticStore]) -> Callabl
     def url_of(key: str) -> str:
         usual = root.join(key_to_url_path(data_path, key))
         value = stores[0].get(key, None) if stores else None
-        is_elsewhere = value is not None and value.url != usual
-        return value.url if is_elsewhere else usual.partition("?")[0]
+        if value is None or value.url == usual:
+            return usual.partition("?")[0]
+        return value.url
 
     return url_of
 

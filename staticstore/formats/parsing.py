@@ -12,7 +12,7 @@ from .. import tuning
 from ..errors import IndexFormatError, quoted
 from ..index import codec
 from ..index.fields import are_keys, key_problem
-from ..index.placed import Placed, href_problem, is_placed, resolved_url
+from ..index.placed import Placed, href_problem, placed_of, resolved_url
 from . import Document, Entry, Link, Read, known_form, reader_of
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class _Reading:
                 fields[name] = digest.lower()
         if place is not None:
             fields["placed"] = {"href": place}
-        elif is_placed(own := fields.get("placed")) and (problem := self._problem(own["href"])):
+        elif (own := placed_of(fields.get("placed"))) and (problem := self._problem(own.href)):
             raise ValueError(problem)
         return fields
 

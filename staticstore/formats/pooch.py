@@ -18,6 +18,7 @@ from . import Document, Entry
 
 __all__ = ["is_likely", "read"]
 
+_BLANKS = re.compile(r"[ \t\r\n]+")  # those of a shell: a name may have others
 _QUOTING = re.compile(r"[\"'\\]")
 _DIGEST = re.compile(r"(?:[A-Za-z0-9_-]+:)?[0-9A-Fa-f]{8,}\Z")
 _SAMPLED_LINES = 20
@@ -80,4 +81,4 @@ def _lines(document: Document) -> Iterator[tuple[int, str]]:
 
 def _parts(line: str) -> list[str]:
     # Splitting as a shell does takes ten times as long.
-    return shlex.split(line) if _QUOTING.search(line) else line.split()
+    return shlex.split(line) if _QUOTING.search(line) else _BLANKS.split(line)

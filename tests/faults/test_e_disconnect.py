@@ -187,8 +187,8 @@ def test_e1_an_abandoned_poll_neither_swaps_nor_signals(site: MemorySite) -> Non
     follower = store._live.connected().follower
     fetch = follower.fetch
 
-    def late_fetch(held: Any, *, seconds: float | None = None, anew: bool = False) -> Any:
-        fetched = fetch(held, seconds=seconds, anew=anew)
+    def late_fetch(held: Any, **options: Any) -> Any:
+        fetched = fetch(held, **options)
         reached.set()
         assert release.wait(TIMEOUT)
         return fetched
