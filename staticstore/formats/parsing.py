@@ -110,7 +110,7 @@ class _Reading:
                     self._leave_out(repr(key), f"a key is text, not {type(key).__name__}")
                 elif (raw := self._raw(item)) is not None:
                     entries[key] = raw
-                    if not isinstance(metadata, Mapping):
+                    if isinstance(metadata, bytes) or not isinstance(metadata, Mapping):
                         unchecked.append(key)
             elif isinstance(item, Link):
                 links.append(item)
@@ -136,7 +136,7 @@ class _Reading:
             except ValueError as error:
                 self._leave_out(key, str(error))
                 return None
-        if not isinstance(metadata, Mapping):
+        if isinstance(metadata, bytes) or not isinstance(metadata, Mapping):
             return metadata if place is None else _spliced(metadata, place)
         try:
             return codec.encode(self._completed(metadata, place))
@@ -200,10 +200,11 @@ def _prefix(url: str, root_url: str) -> str:
 def _spliced(raw: Raw, place: str) -> bytes:
     """Return an object with its place as the last member, the one that counts."""
     text = bytes(raw).rstrip()
-    member = b'"placed":' + codec.encode({"href": place}) + b"}"
-    if not (text.startswith(b"{") and text.endswith(b"}")):
+    if text[:1] != b"{" or text[-1:] != b"}":
         return text  # no object, which is noticed when it is decoded
-    return text[:-1] + (b"," if text[1:-1].strip() else b"") + member
+    members = text[:-1].rstrip()
+    comma = b"" if members == b"{" else b","
+    return members + comma + b'"placed":{"href":' + codec.encode(place) + b"}}"
 
 
 def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:

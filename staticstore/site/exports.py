@@ -54,7 +54,7 @@ class NotedExport(NamedTuple):
     #: Digests of the file, lowercase hex: the last of them, or any if a publish was killed.
     digests: tuple[str, ...]
     #: The sha256 of the index that it is of; None if that is not certain.
-    index: str | None
+    of_index: str | None
 
 
 def checked_names(names: Iterable[str]) -> list[str]:
@@ -184,7 +184,7 @@ class SiteExports:
     def _pieces(self, name: str, plan: PublishPlan, old: bytes | None) -> list[bytes | memoryview]:
         export, data_path = EXPORTS[name], self.folder.data_path
         before = None if plan.old_head is None else plan.old_head.index.sha256
-        if old is not None and plan.changed is not None and self.noted[name].index == before:
+        if old is not None and plan.changed is not None and self.noted[name].of_index == before:
             raws = plan.changed.items()
             changed = {key: None if raw is None else codec.decode(raw) for key, raw in raws}
             return changed_pieces(export, data_path, old, changed)
@@ -283,7 +283,9 @@ def _note(folder: SiteFolder) -> Path:
 
 
 def _write_note(folder: SiteFolder, noted: Mapping[str, NotedExport]) -> None:
-    files = {name: {"sha256": list(one.digests), "index": one.index} for name, one in noted.items()}
+    files = {
+        name: {"sha256": list(one.digests), "index": one.of_index} for name, one in noted.items()
+    }
     note = {"format": _FORMAT, "version": _VERSION, "data": folder.data_path, "files": files}
     with atomic_file(_note(folder)) as file:
         file.write(codec.encode(note) + b"\n")

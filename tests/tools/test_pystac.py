@@ -135,8 +135,8 @@ def test_it_reads_the_same_values_of_a_static_catalog(tmp_path: Path) -> None:
             recursive=True
         ):
             for name, asset in one.assets.items():
-                path = Path(asset.get_absolute_href()).relative_to(tmp_path)
-                expected[f"{one.collection_id}/{one.id}/{name}"] = f"{server.url}{path.as_posix()}"
+                place = Path(asset.get_absolute_href()).relative_to(tmp_path)
+                expected[f"{one.collection_id}/{one.id}/{name}"] = f"{server.url}{place.as_posix()}"
         with StaticStore(url, format="stac", poll_interval=0) as store:
             assert {key: store[key].url for key in store} == expected
             assert len(expected) == 30

@@ -242,7 +242,7 @@ def _exports(folder: SiteFolder, head: Head) -> tuple[list[Upload], list[tuple[s
     exports, outdated = [], []
     for name, noted in noted_exports(folder).items():
         path = folder.root / EXPORTS[name].file
-        if noted.index != head.index.sha256 or is_link(path) or not path.is_file():
+        if noted.of_index != head.index.sha256 or is_link(path) or not path.is_file():
             outdated.append((path.name, "it is missing, or of another index"))
         else:
             size, sha256 = path.stat().st_size, noted.digests[-1]
