@@ -7,6 +7,7 @@ a collection itself is ``collection/asset``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -66,7 +67,7 @@ def read(document: Document) -> Iterator[Entry | Link | str]:
         raise ValueError("it is no STAC item, item collection, catalog or collection")
     for item in found.features or ():
         if isinstance(item, StacItem):
-            yield from values_of(item, base=lambda item=item: _own_link(item))
+            yield from values_of(item, base=partial(_own_link, item))
         else:
             yield "an item is left out: it is no object"
     for one in (found, *(found.collections or ())):

@@ -1,7 +1,6 @@
 """The assets of a STAC item as values: their keys, metadata and places.
 
-Metadata are joined from raw pieces of the document (benchmark: stac): the item's properties,
-``bbox``, the asset's fields, ``collection`` and ``item``, of which the last of a name counts.
+Metadata are joined from raw pieces of the document, in which the last of a name counts.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ _MULTIHASH = re.compile(
 )
 # Fields that say something of a value's bytes, and in an item something else.
 _OF_BYTES = re.compile(rb'"(?:size|sha\d+|md5|modified|media_type|packed|placed|stored)"')
-_PLAIN = "properties."  # before the name of such a field
 _HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+,', re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -61,10 +59,7 @@ _decoded, _encoded = msgspec.json.Decoder().decode, msgspec.json.Encoder().encod
 def values_of(
     item: StacItem, *, is_item: bool = True, base: Callable[[], str] = str
 ) -> Iterator[Entry | str]:
-    """Yield the assets of an item or, with `is_item` False, of a collection.
-
-    Relative ones are relative to what `base` returns, which is called only if there is one.
-    """
+    """Yield the assets of an item or a collection; relative ones are relative to `base()`."""
     if not (texts := bytes(item.assets)).startswith(b"{"):
         return
     names, fields, named = _own(item, is_item=is_item)
@@ -91,8 +86,8 @@ def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes, bytes]:
     if collection is None and str(item.stac_version).startswith("0."):
         collection = _decoded(fields).get("collection")  # so in 0.6
     if _OF_BYTES.search(fields):
-        read = _decoded(fields).items()
-        fields = _encoded({_PLAIN * bool(_OF_BYTES.match(_encoded(k))) + k: v for k, v in read})
+        read = ((_OF_BYTES.match(_encoded(k)), k, v) for k, v in _decoded(fields).items())
+        fields = _encoded({f"properties.{k}" if found else k: v for found, k, v in read})
     head = b"{" + (fields[1:-1].strip() + b",").lstrip(b",")
     head += b'"bbox":%b,' % bbox if bbox.startswith(b"[") else b""
     all_names = {"collection": collection, "item": item.id if is_item else None}
@@ -101,10 +96,10 @@ def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes, bytes]:
 
 
 def _without_href(text: bytes) -> bytes:
-    # The members of an asset, each with a comma; where it is, its value's URL says.
+    # The members of an asset, with a comma; where it is, its value's URL says.  Decoded only if
+    # the href is the last one, is written with escapes, or there is another inside.
     found = _HREF.search(text)
     if found is None or not (found.start() == 1 or text.count(b'"href"') == 1):
-        # The last member, written with escapes, or in an object inside, too.
         fields = {name: value for name, value in _decoded(text).items() if name != "href"}
         return _encoded(fields)[1:-1] + b"," if fields else b""
     return b"%b%b," % (text[1 : found.start()], text[found.end() : -1])
