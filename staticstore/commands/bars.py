@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from rich.cells import cell_len, set_cell_size
@@ -26,7 +26,6 @@ from ..signals import request_finished
 
 if TYPE_CHECKING:
     from ..errors import StoreError
-    from .terminal import Output
 
 __all__ = ["Bars", "requests_shown", "shortened"]
 
@@ -153,7 +152,7 @@ class Bars:
 
 
 @contextlib.contextmanager
-def requests_shown(output: Output) -> Iterator[None]:
+def requests_shown(log: Callable[[str], object]) -> Iterator[None]:
     """Log each request that ends while the block lasts, as with ``-vv``."""
 
     def show(
@@ -170,7 +169,7 @@ def requests_shown(output: Output) -> Iterator[None]:
         answer = "no answer" if status is None else str(status)
         text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
         text += f", attempt {attempt}" if attempt > 1 else ""
-        output.log(text if error is None else f"{text}: {error.args[0]}")
+        log(text if error is None else f"{text}: {error.args[0]}")
 
     with request_finished.connected_to(show):
         yield

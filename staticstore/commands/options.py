@@ -169,7 +169,7 @@ def _keep_in_output(context: click.Context, parameter: click.Parameter, value: A
     if parameter.name == "verbose" and value > 1 and not context.resilient_parsing:
         from .bars import requests_shown  # slow to import
 
-        context.with_resource(requests_shown(output))
+        context.with_resource(requests_shown(output.log))
 
 
 def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -29,6 +29,7 @@ _REASON_CHARACTERS = 300
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.
 _PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -105,13 +106,19 @@ class _Reading:
         links: list[Link] = []
         for item in read(self._document):
             if isinstance(item, Entry):
-                key, metadata, _ = item
-                if not isinstance(key, str):
-                    self._leave_out(repr(key), f"a key is text, not {type(key).__name__}")
-                elif (raw := self._raw(item)) is not None:
-                    entries[key] = raw
-                    if isinstance(metadata, bytes) or not isinstance(metadata, Mapping):
+                key, metadata, href = item
+                try:
+                    if not isinstance(key, str):
+                        raise TypeError(f"a key is text, not {type(key).__name__}")
+                    place = self._place(key, href) if self._prefix or href is not None else None
+                    # The first of these is enough for nearly all, and quick.
+                    if type(metadata) is dict or isinstance(metadata, Mapping):
+                        entries[key] = self._encoded(metadata, place)
+                    else:
+                        entries[key] = metadata if place is None else _spliced(metadata, place)
                         unchecked.append(key)
+                except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                    self._leave_out(key, str(error) or type(error).__name__)
             elif isinstance(item, Link):
                 links.append(item)
             elif isinstance(item, str):
@@ -126,35 +133,17 @@ class _Reading:
         unchecked = [key for key in dict.fromkeys(unchecked) if key in entries]
         return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
 
-    def _raw(self, entry: Entry) -> Raw | None:
-        """Return the JSON of an entry, with its place; None if it is left out."""
-        key, metadata, href = entry
-        place = None
-        if href is not None or self._prefix:
-            try:
-                place = self._place(key, href)
-            except ValueError as error:
-                self._leave_out(key, str(error))
-                return None
-        if isinstance(metadata, bytes) or not isinstance(metadata, Mapping):
-            return metadata if place is None else _spliced(metadata, place)
-        try:
-            return codec.encode(self._completed(metadata, place))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            self._leave_out(key, str(error) or type(error).__name__)
-            return None
-
-    def _completed(self, metadata: Mapping[str, Any], place: str | None) -> Mapping[str, Any]:
+    def _encoded(self, metadata: Mapping[str, Any], place: str | None) -> bytes:
         fields = dict(metadata)
-        for name, count in _DIGESTS.items():
-            digest = fields.get(name)
-            if isinstance(digest, str) and len(digest) == count and not digest.islower():
+        for name in _DIGESTS.keys() & fields.keys():
+            digest = fields[name]
+            if type(digest) is str and len(digest) == _DIGESTS[name] and not digest.islower():
                 fields[name] = digest.lower()
         if place is not None:
             fields["placed"] = {"href": place}
-        elif (own := placed_of(fields.get("placed"))) and (problem := self._problem(own.href)):
-            raise ValueError(problem)
-        return fields
+        elif "placed" in fields and (own := placed_of(fields["placed"])) is not None:
+            self._check(own.href)
+        return codec.encode(fields)
 
     def _place(self, key: str, href: str | None) -> str | None:
         """Return where a value is, relative to the root; None if below it, under its key.
@@ -166,23 +155,24 @@ class _Reading:
         """
         prefix = self._prefix
         if href is None:
-            return prefix + quote(key, safe="/", errors="replace")
-        if not isinstance(href, str):
-            raise ValueError(f"its place is text, not {type(href).__name__}")
-        if not _PLAIN_HREF.fullmatch(href) and (problem := self._problem(href)):
-            raise ValueError(problem)
+            plain = _PLAIN_KEY.fullmatch(key)
+            return prefix + (key if plain else quote(key, safe="/", errors="replace"))
+        if not _PLAIN_HREF.fullmatch(href):
+            self._check(href)
         # `urljoin` takes as long as all else together.
         if href[:1] in ("", "?", "#") or (prefix and href[0] == "/"):
             return resolved_url(Placed(href, self._document.url), self._root_url)
         return href if not prefix or _SCHEME.match(href) else prefix + href
 
-    def _problem(self, href: str) -> str | None:
-        return href_problem(href, https_only=self._https_only)
+    def _check(self, href: str) -> None:
+        if problem := href_problem(href, https_only=self._https_only):
+            raise ValueError(problem)
 
-    def _leave_out(self, key: str, problem: str) -> None:
+    def _leave_out(self, key: object, problem: str) -> None:
         self._left_out += 1
         if self._left_out <= MOST_PROBLEMS:
-            self._warn(f"{quoted(key)} is left out: {problem}")
+            shown = quoted(key) if isinstance(key, str) else repr(key)
+            self._warn(f"{shown} is left out: {problem}")
 
     def _warn(self, text: str) -> None:
         if len(self._warnings) < 2 * MOST_PROBLEMS:
@@ -200,11 +190,11 @@ def _prefix(url: str, root_url: str) -> str:
 def _spliced(raw: Raw, place: str) -> bytes:
     """Return an object with its place as the last member, the one that counts."""
     text = bytes(raw).rstrip()
-    if text[:1] != b"{" or text[-1:] != b"}":
+    members = text[1:-1]
+    if not (text.startswith(b"{") and text.endswith(b"}")):
         return text  # no object, which is noticed when it is decoded
-    members = text[:-1].rstrip()
-    comma = b"" if members == b"{" else b","
-    return members + comma + b'"placed":{"href":' + codec.encode(place) + b"}}"
+    comma = b"" if not members or members.isspace() else b","
+    return b'{%b%b"placed":{"href":%b}}' % (members, comma, codec.encode(place))
 
 
 def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:

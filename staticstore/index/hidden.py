@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from . import codec
-from .codec import PACK_HREF
-from .placed import is_placed
-
-if TYPE_CHECKING:
-    from .codec import Raw
+from typing import Any, NamedTuple
 
 __all__ = [
     "HIDDEN_FIELDS",
+    "PACK_HREF",
     "Place",
     "hide",
     "is_hidden_value",
     "is_packed",
+    "is_placed",
     "place_of",
-    "visible_metadata",
 ]
+
+
+#: The href of a pack; its digest is a group.
+PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 
 
 class Place(NamedTuple):
@@ -58,6 +56,11 @@ def place_of(packed: Any) -> Place | None:
     return Place(*packed)
 
 
+def is_placed(value: Any) -> bool:
+    """Return whether `value` is ``{"href": text}``, the place of a value outside ``data/``."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("href"), str)
+
+
 _SHAPES = {"packed": is_packed, "placed": is_placed}
 #: The names of fields that are hidden where their values have the right shape.
 HIDDEN_FIELDS = tuple(_SHAPES)
@@ -81,10 +84,3 @@ def hide(metadata: dict[str, Any]) -> None:
     for name, is_of_readers in _SHAPES.items():
         if is_of_readers(metadata.get(name)):
             del metadata[name]
-
-
-def visible_metadata(raw: Raw) -> dict[str, Any]:
-    """Decode an entry; what only readers use is left out (`hide`)."""
-    metadata: dict[str, Any] = codec.decode(raw)
-    hide(metadata)
-    return metadata

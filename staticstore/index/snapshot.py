@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from . import codec
-from .fields import Content
+from .fields import Content, visible_metadata
 from .forms.entries import Entries
-from .forms.foreign_entries import ForeignEntries
 from .forms.lines import Lines
 from .forms.parsing import build, parse
-from .hidden import hide, is_packed, visible_metadata
+from .hidden import hide, is_packed
 from .notebook import index_html
 from .queries import Queries
 
@@ -244,11 +243,6 @@ class Index(Queries):
         """
         found = self.stored.entries_of(sorted(keys))
         return Index(Entries({key: codec.encode(entry) for key, entry in found}))
-
-    def as_foreign(self) -> Index:
-        """Return the same entries as those of a foreign index, where any digest counts."""
-        stored = ForeignEntries({key: raw for key in self if (raw := self.raw(key)) is not None})
-        return Index(stored, self.warnings)
 
     def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries of packed values, ``packed`` included, in key order."""

@@ -16,6 +16,7 @@ from ...disk.file_system import NotOwnError, open_own, read_own, remove_foreign
 from ...disk.part_file import PartFolder
 from ...errors import IntegrityError, NotConnectedError, StoreError, checked_number, reason_of
 from ...index import codec
+from ...index.forms.foreign_entries import ForeignEntries
 from ...index.freshness import Freshness
 from ...index.head import Head, parse_count, parse_sha256
 from ...index.snapshot import Index
@@ -154,7 +155,7 @@ class CachedIndex:
             is_https = self._root.origin.scheme == "https"
             index = Index.parse(body, vouched_entries=note.entries, https_only=is_https)
             if self._root.document is not None:
-                index = index.as_foreign()
+                index = Index(ForeignEntries.of(index.stored), index.warnings)
         except FileNotFoundError:
             return None
         except OSError as error:

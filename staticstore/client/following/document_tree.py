@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import heapq
 import threading
@@ -354,7 +355,9 @@ def _check_failures(asked: list[_Node]) -> None:
     assert first.error is not None
     if len(asked) == 1:
         raise first.error
-    raise TransportError(
-        f"{len(failed)} of {len(asked)} documents of the index cannot be read: {first.error}",
-        status=first.error.status,
-    ) from first.error
+    error = copy.copy(first.error)  # of the same class
+    error.args = (
+        f"{len(failed)} of {len(asked)} documents of the index cannot be read; of one, "
+        f"{error.args[0]}",
+    )
+    raise error from first.error

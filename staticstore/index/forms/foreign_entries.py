@@ -52,6 +52,11 @@ class ForeignEntries(Entries):
         self._count = 0
         self._wrong: dict[str, str] = {}
 
+    @classmethod
+    def of(cls, stored: Stored) -> ForeignEntries:
+        """Return checked entries as those of a foreign index."""
+        return cls({key: raw for key in stored if (raw := stored.get(key)) is not None})
+
     # -- the check ---------------------------------------------------------------------
 
     @property

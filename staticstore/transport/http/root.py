@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-from ...errors import TransportError, quoted, raise_alone, without_secrets
+from ...errors import TransportError, raise_alone, without_secrets
+from ..location import (
+    BUCKET_SCHEMES,
+    LONE_PERCENT,
+    PATH_CHARACTERS,
+    SCHEME,
+    check_spelling,
+    folder_url,
+    split_document,
+)
 
 if TYPE_CHECKING:
     from ..buckets.location import BucketLocation
@@ -37,18 +46,8 @@ MOST_REDIRECTS = 5
 #: RFC 9110, section 15.4.
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
-_LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
-_PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_BUCKET_SCHEMES = ("s3", "gs", "az")
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
-# What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
-_BARE_URL = re.compile(
-    r"((localhost|127(\.\d+){3})|([\w-]+\.)+[A-Za-z]{2,}|\d+(\.\d+){3})"
-    r"(:\d+)?(/[^?#@]*)?(?=[?#]|$)"
-)
-_INDEX_NAME = re.compile(r"(?:^|(?<=[/\\]))index(\.head)?\.json$")
 
 
 class Origin(NamedTuple):
@@ -149,11 +148,11 @@ class Root:
         self.query = ""
         self.document: str | None = None
         if isinstance(location, str):
-            _check_spelling(text, is_document=names_document)
+            check_spelling(text, is_document=names_document)
         if names_document:
-            text, self.document = _split_document(text)
-        if not re.match(_SCHEME, text):
-            self.url = _folder_url(os.path.expanduser(text))
+            text, self.document = split_document(text)
+        if not re.match(SCHEME, text):
+            self.url = folder_url(os.path.expanduser(text))
         else:
             self.url = self._from_url(self._resolved(text, endpoint, region))
         self.is_local = self.url.startswith("file:")
@@ -162,7 +161,7 @@ class Root:
         self.join = (_unbraced(self.url) + "{}" + _unbraced(self.query)).format
 
     def _resolved(self, text: str, endpoint: str | None, region: str | None) -> str:
-        if text.partition(":")[0].lower() not in _BUCKET_SCHEMES:
+        if text.partition(":")[0].lower() not in BUCKET_SCHEMES:
             return text
         from ..buckets.location import BucketLocation  # seldom needed
 
@@ -198,7 +197,7 @@ class Root:
                 raise ValueError(f"a file: root is on this machine, not on {parts.hostname!r}")
             from urllib.request import url2pathname  # 20 ms to import
 
-            return _folder_url(url2pathname(parts.path))
+            return folder_url(url2pathname(parts.path))
         if scheme not in _DEFAULT_PORTS:
             raise ValueError(
                 "a root is an http(s) URL, a file: URL, a local path, or a bucket's s3:, gs: or "
@@ -214,8 +213,8 @@ class Root:
         port_text = "" if port is None else f":{port}"
         path = parts.path if parts.path.endswith("/") else parts.path + "/"
         # The path of a URL is quoted already; quote what its author forgot to.
-        path = re.sub(_LONE_PERCENT, "%25", path)
-        return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
+        path = re.sub(LONE_PERCENT, "%25", path)
+        return f"{scheme}://{host}{port_text}{quote(path, safe=PATH_CHARACTERS)}"
 
     @property
     def folder(self) -> str | None:
@@ -364,45 +363,8 @@ def redirect_target(url: str, location: str, key: str | None) -> str:
     return next_url
 
 
-def _check_spelling(text: str, *, is_document: bool) -> None:
-    path = os.path.expanduser(text)
-    if os.path.exists(path) and os.path.isfile(path) == is_document:
-        return
-    path = text.partition("?")[0] if re.match(_SCHEME, text) else text
-    if not is_document and (named := _INDEX_NAME.search(path)):
-        folder = without_secrets(path[: named.start()]) or "."
-        raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
-    if bare := _BARE_URL.match(text):
-        url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
-        raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
-
-
-def _split_document(text: str) -> tuple[str, str]:
-    """Split the location of a document into its folder and its quoted name, with its query."""
-    if not re.match(_SCHEME, text):
-        folder, name = os.path.split(os.path.abspath(os.path.expanduser(text)))
-        return folder, quote(name, safe="")
-    if "#" in text:
-        raise ValueError("the URL of a document has no fragment: leave out what follows '#'")
-    place, mark, query = text.partition("?")
-    host, path = re.findall(rf"\A({_SCHEME}(?://[^/]*)?)(.*)\Z", place, re.DOTALL)[0]
-    folder, slash, name = path.rpartition("/")
-    folder = f"{host}{folder}{slash}"
-    name = quote(re.sub(_LONE_PERCENT, "%25", name), safe=_PATH_CHARACTERS)
-    if text.partition(":")[0].lower() in _BUCKET_SCHEMES:  # whose query is of the bucket
-        return folder + mark + query, name
-    return folder, name + mark + query
-
-
 def _unbraced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _folder_url(folder: str) -> str:
-    from pathlib import Path  # slow to import
-
-    url = Path(folder).absolute().as_uri()
-    return url if url.endswith("/") else url + "/"
 
 
 def _userinfo(parts: SplitResult) -> tuple[str, str] | None:
