@@ -62,11 +62,11 @@ def values_of(
     """Yield the assets of an item or a collection; relative ones are relative to `base()`."""
     if not (texts := bytes(item.assets)).startswith(b"{"):
         return
-    names, fields, named = _own(item, is_item=is_item)
+    names, head = _own(item, is_item=is_item)
+    above, own_url = "/".join(map(str, names.values())), None
     if type(item.id) not in (str, int):
-        yield f"an item {f'of {names[0]} ' if names else ''}is left out: it has no id"
+        yield f"an item {f'of {above} ' if above else ''}is left out: it has no id"
         return
-    above, own_url = "/".join(names), None
     for (name, raw), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
         key = f"{above}/{name}"
         if not isinstance(asset, _Asset) or not isinstance(href := asset.href, str):
@@ -75,11 +75,12 @@ def values_of(
         if not href.startswith(("https:", "http:")) and not _ABSOLUTE.match(href):
             href = urljoin(own_url := base() if own_url is None else own_url, href)
         key = asset.key if isinstance(asset.key, str) else key
-        yield Entry(key, fields + _without_href(bytes(raw)) + _content(asset) + named, href)
+        text = b"".join((head, *_without_href(bytes(raw)), _encoded(_content(asset) | names)[1:]))
+        yield Entry(key, text, href)
 
 
-def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes, bytes]:
-    # The first parts of its assets' keys, and how their metadata begin and end.
+def _own(item: StacItem, *, is_item: bool) -> tuple[dict[str, str | int], bytes]:
+    # Its names, which the keys of its assets begin with, and how their metadata begin.
     bbox, fields = bytes(item.bbox), bytes(item.properties)
     fields = fields if fields.startswith(b"{") else b"{}"
     collection = item.collection if is_item else item.id
@@ -90,31 +91,30 @@ def _own(item: StacItem, *, is_item: bool) -> tuple[list[str], bytes, bytes]:
         fields = _encoded({f"properties.{k}" if found else k: v for found, k, v in read})
     head = b"{" + (fields[1:-1].strip() + b",").lstrip(b",")
     head += b'"bbox":%b,' % bbox if bbox.startswith(b"[") else b""
-    all_names = {"collection": collection, "item": item.id if is_item else None}
-    names = {field: name for field, name in all_names.items() if type(name) in (str, int)}
-    return [str(name) for name in names.values()], head, _encoded(names)[1:]
+    names = {"collection": collection, "item": item.id if is_item else None}
+    return {field: name for field, name in names.items() if type(name) in (str, int)}, head
 
 
-def _without_href(text: bytes) -> bytes:
+def _without_href(text: bytes) -> tuple[bytes, ...]:
     # The members of an asset, with a comma; where it is, its value's URL says.  Decoded only if
     # the href is the last one, is written with escapes, or there is another inside.
     found = _HREF.search(text)
     if found is None or not (found.start() == 1 or text.count(b'"href"') == 1):
         fields = {name: value for name, value in _decoded(text).items() if name != "href"}
-        return _encoded(fields)[1:-1] + b"," if fields else b""
-    return b"%b%b," % (text[1 : found.start()], text[found.end() : -1])
+        return (_encoded(fields)[1:-1], b",") if fields else ()
+    return text[1 : found.start()], text[found.end() : -1], b","
 
 
-def _content(asset: _Asset) -> bytes:
+def _content(asset: _Asset) -> dict[str, Any]:
     # What it says of its bytes, in the fields that a store understands.
-    found = b""
+    found: dict[str, Any] = {}
     if type(asset.type) is str:
-        found = b'"media_type":%b,' % _encoded(asset.type)
+        found["media_type"] = asset.type
     if type(asset.updated) is str:
-        found += b'"modified":%b,' % _encoded(asset.updated)
+        found["modified"] = asset.updated
     if type(asset.size) is int:
-        found += b'"size":%d,' % asset.size
+        found["size"] = asset.size
     checksum = asset.multihash if asset.checksum is None else asset.checksum
     if type(checksum) is str and (digest := _MULTIHASH.fullmatch(checksum.lower())):
-        found += f'"{digest.lastgroup}":"{digest[digest.lastgroup or 0]}",'.encode()
+        found[digest.lastgroup or ""] = digest[digest.lastgroup or 0]
     return found
