@@ -22,6 +22,7 @@ MODULES = (
     "tables",
     "signals",
     "parsing",
+    "formats",
     "imports",
     "values",
     "many",

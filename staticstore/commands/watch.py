@@ -155,11 +155,9 @@ def _urls(url: str, common: CommonOptions, stores: list[StaticStore]) -> Callabl
     root = Root(url, **of_bucket, names_document=is_foreign)
 
     def url_of(key: str) -> str:
-        usual = root.join(key_to_url_path(data_path, key))
         value = stores[0].get(key, None) if stores else None
-        if value is None or value.url == usual:
-            return usual.partition("?")[0]
-        return value.url
+        url: str = root.join(key_to_url_path(data_path, key)) if value is None else value.url
+        return url.removesuffix(root.query)
 
     return url_of
 

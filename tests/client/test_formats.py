@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import pickle
@@ -673,6 +674,19 @@ def test_a_view_joins_a_site_and_a_foreign_index(host: Start, connect: Connect) 
     two = host(first=node(entries={"b": {}}, hrefs={"b": "c"}), c=b"two")
     joined = JoinedStore([connect(one.url("SHA256SUMS")), connect(two.url("first"), tree)])
     assert dict(joined.read_many(["a", "b"])) == {"a": b"one", "b": b"two"}
+
+
+def test_a_foreign_index_can_be_awaited(host: Start) -> None:
+    one = host(SHA256SUMS=sums_of(a=b"one"), a=b"one")
+
+    async def read() -> tuple[bytes, list[str]]:
+        store = StaticStore(one.url("SHA256SUMS"), format="sums", poll_interval=0)
+        async with store.connect_async():
+            data = await store.read_async("a")
+            one.files["SHA256SUMS"] = sums_of(a=b"one", b=b"two")
+            return data, [change.key for change in await store.update_index_async()]
+
+    assert asyncio.run(read()) == (b"one", ["b"])
 
 
 def test_a_disconnected_store_connects_again_without_signals(host: Start, connect: Connect) -> None:

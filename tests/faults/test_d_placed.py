@@ -127,7 +127,7 @@ def _zarr(store: StaticStore, folder: Path) -> bytes:
     async def read() -> bytes:
         found = await ZarrStore(store).get("v0", default_buffer_prototype())
         assert found is not None
-        return found.to_bytes()
+        return bytes(found.to_bytes())
 
     return asyncio.run(read())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -261,6 +262,20 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points[group])
 
     return install
+
+
+def test_an_installed_package_has_a_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_forms.py").write_text("def read(document):\n    return ()\n")
+    installed = tmp_path / "their_forms-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: their-forms\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(
+        "[staticstore.formats]\ntheirs = their_forms:read\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(reader_of("theirs")(Document(ROOT, b"", None, None))) == []
+    with pytest.raises(ValueError, match=r"there are .*, theirs"):
+        reader_of("others")
 
 
 def test_an_entry_point_is_a_form(install: Any) -> None:

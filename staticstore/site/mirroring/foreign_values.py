@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...index import codec
-from ...index.hidden import visible_metadata
+from ...index.fields import visible_metadata
 
 if TYPE_CHECKING:
     from ...index.fields import Content

@@ -96,8 +96,7 @@ class OwnConnections(NamedTuple):
 class Sender:
     """A sender of single requests to one root, without retries.
 
-    Secrets go to the root's own origin only.  No cookies are kept.  Any thread
-    may use it.
+    Secrets go to the root's own origin only.  No cookies are kept.  Thread-safe.
 
     Parameters
     ----------
@@ -128,7 +127,8 @@ class Sender:
         self._is_root = root.origin == self.perimeter.origin
         self._own = self._new_own()
         self._known_template: RequestTemplate | None = None
-        # Environment variables, and the proxies that they mean for the root.
+        self._host_url = "/".join(root.url.split("/", 3)[:3]) + "/"
+        # Environment variables, and the proxies that they mean for its host.
         self._known_proxies: tuple[tuple[str | None, ...], dict[str, str]] | None = None
 
     @property
@@ -301,7 +301,7 @@ class Sender:
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
-        if url != self._root.url or not _HAS_ALL_IN_VARIABLES:
+        if not (url.startswith(self._host_url) and _HAS_ALL_IN_VARIABLES):
             return self._proxies_of_environment(url)
         # What `get_environ_proxies` looks at, all variables, takes long for many small reads.
         variables = tuple(map(os.environ.get, _PROXY_VARIABLES))

@@ -1,0 +1,109 @@
+"""Commands that read an index which others publish: ``--format``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import Run
+from tests.servers import RawServer, serve_files
+
+VALUES = {"legend.txt": b"1 = water\n", "deep/a.csv": b"station\n"}
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """A folder with a list of checksums."""
+    folder = tmp_path / "files"
+    lines = []
+    for name, data in VALUES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        lines.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+    (folder / "SHA256SUMS").write_text("".join(lines))
+    return folder / "SHA256SUMS"
+
+
+def test_ls_lists_the_keys(cli: Run, sums: Path) -> None:
+    assert cli("ls", "--format", "sums", sums).text == "deep/a.csv\nlegend.txt\n"
+
+
+def test_info_shows_format_and_documents(cli: Run, sums: Path) -> None:
+    shown = json.loads(cli("info", "--json", "--format", "sums", sums).text)
+    assert (shown["format"], shown["documents"], shown["entries"]) == ("sums", 1, 2)
+
+
+def test_query_asks_for_fields(cli: Run, sums: Path) -> None:
+    digest = hashlib.sha256(VALUES["legend.txt"]).hexdigest()
+    ended = cli("query", "--format", "sums", sums, f"sha256={digest}")
+    assert (ended.code, ended.text.split()[:1]) == (0, ["legend.txt"])
+
+
+def test_get_writes_a_verified_value(cli: Run, sums: Path) -> None:
+    assert cli("get", "--format", "sums", sums, "legend.txt").text == "1 = water\n"
+    (sums.parent / "legend.txt").write_bytes(b"1 = fire.\n")
+    assert cli("get", "--format", "sums", sums, "legend.txt").code == 6
+
+
+def test_mirror_makes_a_site(cli: Run, sums: Path, tmp_path: Path) -> None:
+    assert cli("mirror", "--format", "sums", sums, tmp_path / "copy").code == 0
+    assert cli("ls", tmp_path / "copy").text == "deep/a.csv\nlegend.txt\n"
+
+
+def test_mirror_says_what_was_not_verified_by_a_sha256(cli: Run, tmp_path: Path) -> None:
+    digest = hashlib.md5(b"a").hexdigest()
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "registry.txt").write_text(f"a md5:{digest}\n")
+    arguments = ("mirror", "--format", "pooch", tmp_path / "registry.txt", tmp_path / "copy")
+    ended = cli(*arguments, "--json")
+    assert json.loads(ended.text)["verified_by"] == {"md5": 1}
+    (tmp_path / "copy" / "data" / "a").unlink()
+    assert "1 by md5" in cli(*arguments).errors
+
+
+def test_watch_gives_a_command_the_place_of_a_value(cli: Run, tmp_path: Path) -> None:
+    program = tmp_path / "show.py"
+    program.write_text(
+        "import os, sys; open(sys.argv[1], 'a').write(os.environ['STATICSTORE_URL'])"
+    )
+    digest = "ab" * 32
+    files = {"registry.txt": b""}
+    good = serve_files(files)
+    with RawServer(good, heads=True) as server:
+        url = f"{server.url}elsewhere/a?id=1"
+
+        def answer(request: object, wire: object) -> None:
+            if server.requests[1:]:
+                files["registry.txt"] = f"a {digest} {url}\n".encode()
+            good(request, wire)  # type: ignore[arg-type]
+
+        server.answer = answer
+        words = f"{sys.executable} {program} {tmp_path / 'shown'}"
+        arguments = ("--interval", "0.05", "--idle", "1", "--exec", words)
+        ended = cli("watch", "--format", "pooch", f"{server.url}registry.txt", *arguments)
+    assert ended.code == 0
+    assert (tmp_path / "shown").read_text() == url
+
+
+def test_an_unknown_format_is_a_usage_error(cli: Run, sums: Path) -> None:
+    ended = cli("ls", "--format", "zip", sums)
+    assert ended.code == 2
+    assert "no format is named 'zip'" in ended.errors
+    assert "--format" in ended.errors
+
+
+def test_a_document_of_another_form_is_a_bad_index(cli: Run, sums: Path) -> None:
+    ended = cli("ls", "--format", "pooch", sums)
+    assert ended.code == 7
+    assert "it looks like one for format='sums'" in ended.errors
+
+
+@pytest.mark.parametrize("option", [["--copy", "other"], ["--data", "x"]])
+def test_what_does_not_go_with_a_format_is_a_usage_error(
+    cli: Run, sums: Path, option: list[str]
+) -> None:
+    assert cli("ls", "--format", "sums", sums, *option).code == 2
