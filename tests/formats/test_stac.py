@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from staticstore.formats import Document, Entry, Link
 from staticstore.formats.stac import is_likely, read
@@ -146,6 +148,45 @@ def test_an_href_may_hold_any_text(href: str) -> None:
     body = item(assets={"dem": {"n": 1, "href": href, "m": 2}})
     assert entries(body)["i/dem"].href == href
     assert metadata(body)["i/dem"] == {"item": "i", "n": 1, "m": 2}
+
+
+NASTY = [
+    "href",
+    '"href"',
+    '"href": "x",',
+    "hr\\u0065f",
+    "\\",
+    '"',
+    "{",
+    "}",
+    ",",
+    "size",
+    "n",
+    "é",
+    "",
+]
+values = st.recursive(
+    st.none() | st.integers(-9, 9) | st.sampled_from(NASTY),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NASTY), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+objects = st.dictionaries(st.sampled_from(NASTY), values, max_size=5)
+
+
+@settings(deadline=None, max_examples=200)
+@given(objects, objects, st.sampled_from(NASTY), st.sampled_from([",", " , "]), st.booleans())
+def test_whatever_is_in_it_an_asset_has_the_fields_of_both(
+    properties: dict[str, Any], asset: dict[str, Any], href: str, comma: str, ascii_only: bool
+) -> None:
+    made = item(properties=properties, assets={"a": {**asset, "href": href}})
+    body = json.dumps(made, separators=(comma, " : "), ensure_ascii=ascii_only).encode()
+    (entry,) = entries(body).values()
+    of_item = {f"properties.{k}" if k == "size" else k: v for k, v in properties.items()}
+    of_asset = {name: value for name, value in asset.items() if name != "href"}
+    assert entry.href == href
+    assert metadata(body)["i/a"] == {**of_item, **of_asset, "item": "i"}
 
 
 # Links

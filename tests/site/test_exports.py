@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from staticstore import StoreError, mirror, publish, push, verify_site
 from staticstore.formats import Document, Entry, reader_of
+from staticstore.index.fields import key_problem
 from staticstore.index.snapshot import Index
 from staticstore.site.documents.exports import EXPORTS, changed_pieces, rendered_pieces
 from staticstore.site.exports import checked_names
@@ -78,6 +82,28 @@ def test_our_own_form_reads_the_same_keys_and_digests(site: Path, name: str) -> 
         metadata = json.loads(metadata) if isinstance(metadata, bytes) else metadata
         found[one.key] = metadata["sha256"]
     assert found == {above + key: entry["sha256"] for key, entry in index_of(site).items()}
+
+
+any_keys = st.sets(st.text(min_size=1).filter(lambda key: key_problem(key) is None), max_size=6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(any_keys, any_keys)
+def test_any_keys_are_read_again_and_replaced(keys: set[str], others: set[str]) -> None:
+    digests = {key: hashlib.sha256(key.encode()).hexdigest() for key in keys | others}
+    entries = {key: {"size": 1, "sha256": digests[key]} for key in sorted(keys)}
+    changes = {key: None if key in keys else {"size": 1, "sha256": digests[key]} for key in others}
+    left = sorted(keys ^ others)
+    for name, export in EXPORTS.items():
+        text = b"".join(rendered_pieces(export, "data/", None, entries.items()))
+        text = b"".join(changed_pieces(export, "data/", text, changes))
+        if not left and name in ("pooch", "sums"):
+            assert text == b""
+            continue
+        document = Document(f"https://data.example.org/{export.file}", text, None, None)
+        above = "" if name == "stac" else "data/"
+        found = [one.key for one in reader_of(name)(document) if isinstance(one, Entry)]
+        assert found == [above + key for key in left]
 
 
 @pytest.mark.parametrize("program", ["sha256sum", "shasum"])
