@@ -6,6 +6,7 @@ shown: on a shared, noisy machine, a ratio of two adjacent runs says more than a
     indexes.py      indexes with entries like those of real sites
     sites.py        sites made of them in several states, and one that switches between them
     value_sites.py  sites with a large value and many small ones
+    channel_sites.py    indexes of a conda channel
     subjects/       what is measured: each module a group of subjects
     streams.py      how the peers read one value
     fetchers.py     how the peers fetch many values or ranges

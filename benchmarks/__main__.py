@@ -108,6 +108,7 @@ def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
         "values": ("benchmarks.value_sites", mebibytes << 20),
         "copies": ("benchmarks.copy_sites", mebibytes << 20),
         "arrays": ("benchmarks.array_sites", 0),
+        "channels": ("benchmarks.channel_sites", entries),
     }[sites]
     subprocess.run([sys.executable, "-m", module, folder, str(size)], check=True)
 

@@ -13,6 +13,7 @@ import pytest
 
 import benchmarks
 from benchmarks.array_sites import make_array_sites
+from benchmarks.channel_sites import make_channels
 from benchmarks.chart import chart
 from benchmarks.copy_sites import make_copy_sites
 from benchmarks.indexes import canonical, changed, entries
@@ -61,8 +62,11 @@ CONTENDERS = {
     "calls-tls": ("ours, with `fast`", "ours"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
     "column": ("ours",),
-    "zarr, 10 at once": ("ours", "FsspecStore, http"),
-    "zarr, sharded": ("ours, with `fast`",),
+    "zarr-10": ("ours", "FsspecStore, http"),
+    "zarr-sharded": ("ours, with `fast`",),
+    "conda": ("ours", "json.loads", "ours, connected", "requests, json.loads"),
+    "conda-large": ("ours", "json.loads"),
+    "conda-waits": ("ours",),
     "mirror": ("ours, packed", "ours, with `fast`", "ours"),
     "mirror-large": ("ours",),
     "mirror-again": ("ours",),
@@ -88,6 +92,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000, chunk=2000)
     make_copy_sites(folder, large=3 << 20, small=20, many=30)
     make_array_sites(folder, small=20, large=1, shards=1)
+    make_channels(folder, COUNT)
     return folder
 
 

@@ -39,8 +39,9 @@ INNER = {
     "Change": {"after", "before"},
     "Index": {
         "changed_by", "checked", "checking", "contents_of", "differing_keys", "differs",
-        "document", "is_canonical", "is_checked", "is_document", "keys_from", "keys_of_other_bytes",
-        "lines", "only", "packed_entries", "raw", "readable", "refusal", "shares_with", "stored",
+        "described", "document", "is_canonical", "is_checked", "is_document", "keys_from",
+        "keys_of_other_bytes", "lines", "only", "packed_entries", "raw", "readable", "refusal",
+        "shares_with", "stored",
     },
     "PublishedAt": {"read"},
     "URLValue": {"remote_value"},

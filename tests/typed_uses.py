@@ -35,6 +35,7 @@ from staticstore import (
     publish,
     serve,
 )
+from staticstore.formats import Document, Entry, Link
 from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch, tk_dispatch
 from staticstore.transport.values.seekable import OpenedValue
 
@@ -171,9 +172,22 @@ def publishing(site: Path) -> None:
         assert_type(server.url, str)
 
 
+def reading_others(document: Document) -> Iterator[Entry | Link]:
+    assert_type(document.note, str | None)
+    yield Entry("a.tif", {"size": 5}, href="../a.tif")
+    yield Entry("b.tif", b'{"size": 5}')
+    yield Link("more.json", leaf=True)
+
+
+def formats() -> None:
+    StaticStore("https://data.example.org/SHA256SUMS", format="sums", origins="own")
+    StaticStore("https://data.example.org/index.json", format=reading_others)
+
+
 def mirroring(store: StaticStore, copy: Path) -> None:
     report = mirror(store, copy, workers=4, delete=True, globs=["*.tif"], type="raster")
     mirror(store, copy, force=["part"])
     mirror(store, copy, limit_rate=2e6, value_progress=lambda key, done, total: None)
     assert_type(report, MirrorReport)
     assert_type(report.failed, list[tuple[str, str]])
+    assert_type(report.verified_by, dict[str, int])

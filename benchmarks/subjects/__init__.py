@@ -32,6 +32,7 @@ MODULES = (
     "tasks",
     "columns",
     "arrays",
+    "channels",
     "file_systems",
     "mirrors",
     "publishes",
@@ -112,8 +113,9 @@ class Subject:
     targets: tuple[Target, ...] = ()
     #: The most rounds: what takes encore a minute is not done five times.
     rounds: int = 5
-    #: The sites that it needs: with many entries, with values, to copy, or with arrays of zarr.
-    sites: Literal["indexes", "values", "copies", "arrays"] = "indexes"
+    #: The sites that it needs: with many entries, with values, to copy, with arrays of zarr, or
+    #: with indexes of conda.
+    sites: Literal["indexes", "values", "copies", "arrays", "channels"] = "indexes"
 
 
 def flat(subjects: dict[str, list[Subject]]) -> Iterator[tuple[str, Subject, Any]]:

@@ -130,7 +130,9 @@ class _Reading:
             del entries[key]
         if self._left_out > MOST_PROBLEMS:
             self._warnings.append(f"{self._left_out - MOST_PROBLEMS} more entries are left out")
-        unchecked = [key for key in dict.fromkeys(unchecked) if key in entries]
+        # Otherwise none is there twice, or no longer there.  benchmark: conda
+        if self._left_out or len(unchecked) != len(entries):
+            unchecked = list({key: None for key in unchecked if key in entries})
         return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
 
     def _encoded(self, metadata: Mapping[str, Any], place: str | None) -> bytes:

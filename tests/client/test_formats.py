@@ -276,6 +276,14 @@ def test_an_html_page_instead_of_a_document_is_an_error(host: Start, connect: Co
     with pytest.raises(IndexFormatError) as caught:
         connect(one.url("SHA256SUMS"))
     assert caught.value.url == one.url("SHA256SUMS")
+    assert "which begins '<!DOCTYPE html>" in str(caught.value)
+
+
+def test_a_document_of_a_known_form_gets_a_hint_without_a_format(host: Start) -> None:
+    one = host(SHA256SUMS=sums_of(a=b"one"))
+    store = StaticStore(one.url(), index_path="SHA256SUMS", poll_interval=0)
+    with pytest.raises(IndexFormatError, match="it looks like one for format='sums'"):
+        store.connect()
 
 
 def test_a_bad_document_does_not_replace_a_good_one(host: Start, connect: Connect) -> None:

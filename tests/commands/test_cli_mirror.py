@@ -47,6 +47,7 @@ def test_mirror_as_json_has_the_report(cli: Run, url: str, copy: Path) -> None:
         "newer": False,
         "skipped": [],
         "older": 0,
+        "verified_by": {"sha256": 15},
     }
 
 

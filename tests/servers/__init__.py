@@ -4,7 +4,7 @@ All listen on loopback, each at a port that was free, and stop at the end of
 their ``with`` block.  `start` and `stop` can be called instead, repeatedly:
 the port stays the same.
 
-    Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
+    Nginx, Apache, Caddy, Lighttpd, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
     S3Server        moto's, which speaks S3; SignedS3Server checks signatures
     AzureServer     Azurite, which speaks Azure Blob Storage
@@ -19,6 +19,7 @@ from .certificates import Certificates, write_certificates
 from .daemon import LoggedRequest
 from .debian import Program, Unavailable, find, require
 from .files import Files, requiring_password, serve_files
+from .lighttpd import Lighttpd
 from .nginx import Nginx
 from .plain import PlainRequest, PythonServer
 from .raw import RawServer
@@ -35,6 +36,7 @@ __all__ = [
     "Certificates",
     "ClientGone",
     "Files",
+    "Lighttpd",
     "LoggedRequest",
     "Nginx",
     "PlainRequest",

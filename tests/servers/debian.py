@@ -32,7 +32,13 @@ from filelock import FileLock, Timeout
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "debian"
 
 # Program -> the package that has it in usr/sbin or usr/bin.
-PACKAGES = {"nginx": "nginx", "squid": "squid", "apache2": "apache2-bin", "caddy": "caddy"}
+PACKAGES = {
+    "nginx": "nginx",
+    "squid": "squid",
+    "apache2": "apache2-bin",
+    "caddy": "caddy",
+    "lighttpd": "lighttpd",
+}
 
 # The option that shows the version, if it is not `-v`.
 ASKED_FOR_VERSION = {"caddy": "version"}

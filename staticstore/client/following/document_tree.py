@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import heapq
+import io
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     IndexFormatError,
@@ -27,6 +29,7 @@ from ...transport.http.elsewhere import Location, locate
 from ...transport.http.failures import status_error
 from ...transport.http.wire import SizeLimit
 from .current_document import CurrentDocument
+from .documents import excerpt_of
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
@@ -38,9 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["DocumentTree", "MergedEntries"]
 
 _MOST_DOCUMENTS = 100_000
-_MOST_DEPTH = 64
+_MOST_LEVELS = 64
 _PARALLEL_REQUESTS = 8
-_LEAF_TURNS = 24  # polls in which each leaf is asked for once
+_LEAF_POLLS = 24  # polls in which each leaf is asked for once
 _GONE = frozenset({404, 410})
 
 
@@ -217,7 +220,7 @@ class DocumentTree:
         leaves = [node for node in self._nodes.values() if node.is_leaf]
         if every:
             return set(leaves)
-        count = -(-len(leaves) // _LEAF_TURNS)
+        count = -(-len(leaves) // _LEAF_POLLS)
         return set(heapq.nsmallest(count, leaves, key=lambda node: node.asked))
 
     def _next_level(self, level: Iterable[_Node], reached: dict[str, _Node]) -> Iterator[_Node]:
@@ -230,10 +233,10 @@ class DocumentTree:
                 other = self._nodes.get(url) or _Node(location)
                 other.depth = node.depth + (not is_page)
                 other.note, other.is_leaf = link.note, link.leaf
-                if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_DEPTH:
+                if len(reached) == _MOST_DOCUMENTS or other.depth > _MOST_LEVELS:
                     bound = f"more than {_MOST_DOCUMENTS} documents"
-                    if other.depth > _MOST_DEPTH:
-                        bound = f"documents more than {_MOST_DEPTH} deep"
+                    if other.depth > _MOST_LEVELS:
+                        bound = f"documents more than {_MOST_LEVELS} deep"
                     raise IndexFormatError(f"the index has {bound}", url=url)
                 reached[url] = other
                 yield other
@@ -265,12 +268,15 @@ class DocumentTree:
         node.asked, node.error, node.is_gone = self._polls, None, False
         absent = _GONE if node.is_leaf else frozenset[int]()
         try:
-            found = node.document.ask(deadline, budget.limit(node.url), absent)
+            limit = budget.limit(node.url)
+            found = node.document.ask(deadline, limit, absent)
             if isinstance(found, Absent):
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                node.said = self._parsed(node, found)
+                said = self._parsed(node, found)
+                limit.check(said.size, node.url)
+                node.said = said
                 node.document.validators = found.response.validators
         except NotConnectedError:
             raise
@@ -282,10 +288,15 @@ class DocumentTree:
     def _parsed(self, node: _Node, found: Fetched) -> _Said:
         root_url, url, size = self._session.root.url, found.response.url, len(found.body)
         media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
-        body = bytes(found.body)
-        found.body.clear()  # large documents are not held twice
+        body = _moved(found.body)
         document = Document(url, body, media_type or None, node.note)
-        parsed = parse(self._read, document, root_url)
+        try:
+            parsed = parse(self._read, document, root_url)
+        except IndexFormatError as error:
+            error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
+            raise
+        # A form may have decompressed it.
+        size = max(size, sum(map(len, parsed.entries.values())))
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
@@ -295,6 +306,17 @@ class DocumentTree:
         shown = without_secrets(url)
         warnings = tuple(f"{shown}: {text}" for text in problems)
         return _Said(found.sha256, size, parsed, tuple(links), warnings)
+
+
+def _moved(body: bytearray) -> bytes:
+    """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
+    pieces, moved = [], io.BytesIO()
+    while body:  # from its end: so it gives memory back
+        pieces.append(bytes(body[-tuning.DOCUMENT_PIECE_BYTES :]))
+        del body[-tuning.DOCUMENT_PIECE_BYTES :]
+    while pieces:
+        moved.write(pieces.pop())
+    return moved.getvalue()  # without a copy
 
 
 class _Budget:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from ...disk.part_file import PartialDocument
 from ...errors import IndexFormatError, IntegrityError, TransportError
+from ...formats import Document as ForeignDocument
+from ...formats import known_form
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from ...index.blocks import Stretch
     from ...index.freshness import Freshness
     from ...index.head import Document, Role
+    from ...transport.http.response import Response
     from ...transport.http.session import Session
 
-__all__ = ["Documents", "RootReader", "Sighting", "with_excerpt"]
+__all__ = ["Documents", "RootReader", "Sighting", "excerpt_of", "with_excerpt", "with_hint"]
 
 _EXCERPT_CHARACTERS = 80
 
@@ -319,11 +322,20 @@ def _mismatch(session: Session, document: Document, actual: str) -> IntegrityErr
     )
 
 
+def excerpt_of(response: Response, body: bytes | bytearray) -> str:
+    """Return what the host has sent: its type, and how it begins."""
+    start = body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
+    content_type = response.header("Content-Type")
+    sent = "a document of no type" if content_type is None else ascii(content_type)
+    return f"the host sent {sent}, which begins {start!a}"
+
+
 def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
     """Return the text of an error, and the beginning of what the host has sent."""
-    excerpt = ascii(
-        fetched.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
-    )
-    content_type = fetched.response.header("Content-Type")
-    sent = "a document of no type" if content_type is None else ascii(content_type)
-    return f"{error}; the host sent {sent}, which begins {excerpt}"
+    return f"{error}; {excerpt_of(fetched.response, fetched.body)}"
+
+
+def with_hint(text: str, fetched: Fetched) -> str:
+    """Add the format that a document looks like, if others publish such indexes, to a text."""
+    form = known_form(ForeignDocument(fetched.response.url, bytes(fetched.body), None, None))
+    return text if form is None else f"{text}; it looks like one for format={form!r}"

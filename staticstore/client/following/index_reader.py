@@ -19,7 +19,7 @@ from ...index.forms.piece import Piece, key_at
 from ...index.snapshot import Index
 from ...transport.http.document import Fetched
 from ...transport.http.wire import SizeLimit
-from .documents import Documents, Sighting, with_excerpt
+from .documents import Documents, Sighting, with_excerpt, with_hint
 
 if TYPE_CHECKING:
     from ...index.head import Head
@@ -284,7 +284,7 @@ def parsed(
             )
     except IndexFormatError as error:
         answer = fetched.response
-        text = with_excerpt(error, fetched)
+        text = with_hint(with_excerpt(error, fetched), fetched)
         raise IndexFormatError(text, url=answer.url, status=answer.status) from error
     if index.warnings:
         more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""

@@ -62,6 +62,8 @@ def count_checks(contents: Mapping[str, Content], keys: Iterable[str]) -> dict[s
 
 
 def _check_of(content: Content) -> str:
-    if content.digest is not None:
-        return content.digest.partition(":")[0]
+    if content.sha256 is not None:
+        return "sha256"
+    if content.checksum is not None:
+        return content.checksum.partition(":")[0]
     return "nothing" if content.size is None else "size"
