@@ -29,6 +29,7 @@ def _pages(place: Place, href: str = "?token={}") -> list[bytes]:
 def _read(read: Callable[[list[bytes]], object]) -> Run:
     def run(place: Place) -> Figures:
         bodies = _pages(place)
+        read(bodies[:1])  # brings what it imports
         gc.collect()
         with place.meter.measuring() as figures:
             found = read(bodies)
@@ -126,8 +127,8 @@ SUBJECTS = [
             "pystac": _read(_pystac),
         },
         (
-            Target("ours", "seconds", 0.55, "json.loads"),
-            Target("ours", "seconds", 1 / 20, "pystac"),
+            Target("ours", "seconds", 1 / 0.55, "json.loads"),
+            Target("ours", "seconds", 20, "pystac"),
         ),
         rounds=3,
     ),
@@ -135,7 +136,7 @@ SUBJECTS = [
         "stac-catalog",
         "a static catalog of STAC, 2,041 files on loopback",
         {"ours": _catalog, "pystac": _catalog_by_pystac},
-        (Target("ours", "seconds", 1 / 4, "pystac"),),
+        (Target("ours", "seconds", 4, "pystac"),),
         rounds=3,
     ),
 ]

@@ -18,11 +18,9 @@ __all__ = ["Other", "StacItem", "values_of"]
 
 #: What may stand where an object should.
 Other = str | float | bool | list[Any] | None
-# Multihashes in hex: code, length, digest.
-_MULTIHASH = re.compile(
-    "1220(?P<sha256>[0-9a-f]{64})|1340(?P<sha512>[0-9a-f]{128})"
-    "|1114(?P<sha1>[0-9a-f]{40})|d50110(?P<md5>[0-9a-f]{32})"
-)
+# Multihashes in hex by their length: how they begin, and which digest it is.
+_MULTIHASHES = {68: ("1220", "sha256"), 132: ("1340", "sha512"), 44: ("1114", "sha1")}
+_MULTIHASHES[38] = ("d50110", "md5")
 # Fields that say something of a value's bytes, and in an item something else.
 _OF_BYTES = re.compile(rb'"(?:size|sha\d+|md5|modified|media_type|packed|placed|stored)"')
 _HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+,', re.DOTALL)
@@ -69,13 +67,14 @@ def values_of(
         return
     for (name, raw), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
         key = f"{above}/{name}"
-        if not isinstance(asset, _Asset) or not isinstance(href := asset.href, str):
+        if type(asset) is not _Asset or type(href := asset.href) is not str:
             yield f"{key} is left out: it has no href"
             continue
         if not href.startswith(("https:", "http:")) and not _ABSOLUTE.match(href):
             href = urljoin(own_url := base() if own_url is None else own_url, href)
-        key = asset.key if isinstance(asset.key, str) else key
-        text = b"".join((head, *_without_href(bytes(raw)), _encoded(_content(asset) | names)[1:]))
+        key = asset.key if type(asset.key) is str else key
+        last = _encoded(_with_content({**names}, asset))[1:]
+        text = b"".join((head, *_without_href(bytes(raw)), last))
         yield Entry(key, text, href)
 
 
@@ -105,9 +104,8 @@ def _without_href(text: bytes) -> tuple[bytes, ...]:
     return text[1 : found.start()], text[found.end() : -1], b","
 
 
-def _content(asset: _Asset) -> dict[str, Any]:
+def _with_content(found: dict[str, Any], asset: _Asset) -> dict[str, Any]:
     # What it says of its bytes, in the fields that a store understands.
-    found: dict[str, Any] = {}
     if type(asset.type) is str:
         found["media_type"] = asset.type
     if type(asset.updated) is str:
@@ -115,6 +113,8 @@ def _content(asset: _Asset) -> dict[str, Any]:
     if type(asset.size) is int:
         found["size"] = asset.size
     checksum = asset.multihash if asset.checksum is None else asset.checksum
-    if type(checksum) is str and (digest := _MULTIHASH.fullmatch(checksum.lower())):
-        found[digest.lastgroup or ""] = digest[digest.lastgroup or 0]
+    if type(checksum) is str and (kind := _MULTIHASHES.get(len(checksum))):
+        start, _, digest = checksum.lower().partition(kind[0])
+        if not start:
+            found[kind[1]] = digest
     return found
