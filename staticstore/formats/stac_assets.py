@@ -19,8 +19,8 @@ __all__ = ["Other", "StacItem", "values_of"]
 #: What may stand where an object should.
 Other = str | float | bool | list[Any] | None
 # Multihashes in hex by their length: how they begin, and which digest it is.
-_MULTIHASHES = {68: ("1220", "sha256"), 132: ("1340", "sha512"), 44: ("1114", "sha1")}
-_MULTIHASHES[38] = ("d50110", "md5")
+_SHA = {68: ("1220", "sha256"), 132: ("1340", "sha512"), 44: ("1114", "sha1")}
+_MULTIHASHES = _SHA | {38: ("d50110", "md5")}
 # Fields that say something of a value's bytes, and in an item something else.
 _OF_BYTES = re.compile(rb'"(?:size|sha\d+|md5|modified|media_type|packed|placed|stored)"')
 _HREF = re.compile(rb'"href"\s*+:\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+,', re.DOTALL)
