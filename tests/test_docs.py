@@ -38,8 +38,9 @@ CLASSES = [name for name in staticstore.__all__ if inspect.isclass(getattr(stati
 INNER = {
     "Change": {"after", "before"},
     "Index": {
-        "changed_by", "checked", "checking", "contents_of", "differing_keys", "differs",
-        "described", "document", "is_canonical", "is_checked", "is_document", "keys_from",
+        "changed_by", "checked", "checking", "content_of", "contents_of", "described",
+        "differing_keys", "differs", "document", "is_canonical", "is_checked", "is_document",
+        "keys_from",
         "keys_of_other_bytes", "lines", "only", "packed_entries", "raw", "readable", "refusal",
         "shares_with", "stored",
     },

@@ -94,19 +94,19 @@ def _of_json(body: bytes) -> _Listed:
 def _of_html(url: str, body: bytes) -> _Listed:
     page = body.decode("utf-8-sig", "surrogateescape")
     scheme, host, path, *_ = urlsplit(url)
-    folder = path[: path.rfind("/") + 1]
+    folder = unquote(path[: path.rfind("/") + 1], errors="surrogateescape")
     beginnings = (f"{scheme}://{host}{folder}", f"//{host}{folder}", folder, "./")
     links = list(_LINK.finditer(page))
     for link, after in zip_longest(links, links[1:]):
         found = _HREF.search(link[0])
         href = unescape(found[found.lastindex or 0]).strip() if found else ""
-        start = next((start for start in beginnings if href.startswith(start)), "")
-        name = href.removeprefix(start)
+        text = unquote(href, errors="surrogateescape")
+        start = next((start for start in beginnings if text.startswith(start)), "")
         # "?" is of a link that sorts, ":" of another scheme.
-        if not re.search(r"[?#]" if start else r"[?#:]", name):
-            text = unquote(name.removesuffix("/"), errors="surrogateescape")
+        if not re.search(r"[?#]" if start else r"[?#:]", href):
+            is_folder, name = href.endswith("/"), text.removeprefix(start)
             row = page[link.end() : after.start() if after else None]
-            yield text, name.endswith("/"), _of_row(row)
+            yield name[:-1] if is_folder else name, is_folder, _of_row(row)
 
 
 def _of_row(text: str) -> dict[str, Any]:

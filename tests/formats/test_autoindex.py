@@ -172,6 +172,23 @@ def test_what_is_in_the_folder_is_an_entry_however_it_is_written(href: str) -> N
 
 
 @pytest.mark.parametrize(
+    "start",
+    [
+        "",
+        "./",
+        "/my%20pub/%C3%A9/",
+        "/my%20pub/%c3%a9/",
+        "/my pub/é/",
+        "//data.example.org/my pub/é/",
+    ],
+)
+def test_a_folder_may_be_written_in_several_ways(start: str) -> None:
+    url = "https://data.example.org/my%20pub/%C3%A9/"
+    found = read(index_of(f"{start}x%20y.txt", f"{start}sub/", f"{start}../z.txt"), url=url)
+    assert found == [Entry("x y.txt", {}), Link("./sub/", "sub/")]
+
+
+@pytest.mark.parametrize(
     "link",
     [
         '<a href="x.txt">',

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
+import pickle
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -48,6 +50,16 @@ def test_the_protocol_is_an_entry_point() -> None:
 
 
 # What there is
+
+
+@pytest.mark.parametrize("query", ["", "?token=sesame"])
+def test_an_index_that_others_publish_is_a_file_system(site: MemorySite, query: str) -> None:
+    digest = hashlib.sha256(b"one").hexdigest()
+    site.files |= {"SHA256SUMS": f"{digest}  deep/a.txt\n".encode(), "deep/a.txt": b"one"}
+    files = fsspec.filesystem("staticstore", root=f"{site.url}SHA256SUMS{query}", format="sums")
+    assert files.ls("deep", detail=False) == ["deep/a.txt"]
+    assert pickle.loads(pickle.dumps(files)).cat("deep/a.txt") == b"one"
+    assert "sesame" not in files.to_json()
 
 
 def test_a_listing_has_one_level(files: Any) -> None:

@@ -310,12 +310,11 @@ class DocumentTree:
 
 def _moved(body: bytearray) -> bytes:
     """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
-    pieces, moved = [], io.BytesIO()
-    while body:  # from its end: so it gives memory back
-        pieces.append(bytes(body[-tuning.DOCUMENT_PIECE_BYTES :]))
-        del body[-tuning.DOCUMENT_PIECE_BYTES :]
-    while pieces:
-        moved.write(pieces.pop())
+    moved, piece = io.BytesIO(bytes(len(body))), tuning.DOCUMENT_PIECE_BYTES
+    while body:  # from the end, where an array gives memory back
+        moved.seek(max(0, len(body) - piece))
+        moved.write(body[-piece:])
+        del body[-piece:]
     return moved.getvalue()  # without a copy
 
 

@@ -94,10 +94,13 @@ class ForeignEntries(Entries):
                 if (problem := self._problem(key, raw)) is not None:
                     self._wrong[key] = problem
         count = start + len(keys)
-        if count >= len(self._unchecked) and self._wrong:
+        is_last = count >= len(self._unchecked)
+        if is_last and self._wrong:
             self._entries = {key: raw for key, raw in entries.items() if key not in self._wrong}
             self._in_order = None
         self._count = max(self._count, count)
+        if is_last:
+            self._unchecked = ()  # all of them are checked
 
     def _are_objects(self, raws: Sequence[Raw]) -> bool:
         joined = b",".join(raws)
@@ -160,7 +163,7 @@ class ForeignEntries(Entries):
 
 def foreign_entries(
     entries: Mapping[str, Raw],
-    unchecked: Iterable[str],
+    unchecked: Sequence[str],
     *,
     before: Stored | None,
     https_only: bool,
@@ -171,16 +174,15 @@ def foreign_entries(
     ----------
     entries : mapping
         Raw entries; their keys are valid.
-    unchecked : iterable of str
-        The keys of those that are not known to be objects.
+    unchecked : sequence of str
+        The keys of those that are not known to be objects; kept.
     before : Stored or None
         Older entries: those with the same bytes are not checked again.
     https_only : bool
         As in `href_problem`.
     """
     if before is not None and isinstance(before.base, ForeignEntries) and before.is_checked:
-        unchecked = (key for key in unchecked if before.get(key) != entries[key])
-    left = list(unchecked)
-    found = ForeignEntries(entries, left, https_only=https_only)
-    is_small = len(left) <= tuning.UNCHECKED_BATCH_ENTRIES
+        unchecked = [key for key in unchecked if before.get(key) != entries[key]]
+    found = ForeignEntries(entries, unchecked, https_only=https_only)
+    is_small = len(unchecked) <= tuning.UNCHECKED_BATCH_ENTRIES
     return found.checked() if is_small else found

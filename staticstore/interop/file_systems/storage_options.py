@@ -117,8 +117,9 @@ class StorageOptions(NamedTuple):
         options = _located(args, given)
         hidden: dict[str, Any] = {}
         of_buckets = {name: options.pop(name, None) for name in ("endpoint", "region")}
-        roots = roots_of(options["root"], **of_buckets)
-        if any(root.userinfo or root.query for root in roots):
+        is_foreign = options.get("format") is not None
+        roots = roots_of(options["root"], **of_buckets, name_documents=is_foreign)
+        if any(root.userinfo or root.query or "?" in (root.document or "") for root in roots):
             hidden["root"] = options["root"]
         texts = [root.shown for root in roots]
         options["root"] = texts if len(texts) > 1 else texts[0]
@@ -166,7 +167,9 @@ class StorageOptions(NamedTuple):
     @property
     def roots(self) -> tuple[str, ...]:
         """The roots with their queries, without users and passwords."""
-        return tuple(root.location for root in roots_of(self._all["root"]))
+        is_foreign = self._all.get("format") is not None
+        roots = roots_of(self._all["root"], name_documents=is_foreign)
+        return tuple(root.location for root in roots)
 
     @property
     def place(self) -> str:

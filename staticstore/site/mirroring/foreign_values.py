@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["completed_contents", "count_checks"]
 
 # Fields by which a foreign index shows that a value has changed.
-_MARKS = ("size", "modified", "etag", "sha512", "sha1", "md5")
+_MARKS = ("size", "modified", "etag", "listed", "sha512", "sha1", "md5")
 _ADDED = ("size", "sha256")
 
 

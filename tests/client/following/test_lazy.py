@@ -276,7 +276,7 @@ def test_a_bad_entry_is_absent_and_reported(
     published: PublishedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "staticstore.client.following.held.line_problem", lambda key, raw: "it is bad"
+        "staticstore.client.following.held.line_problem", lambda key, raw, **_: "it is bad"
     )
     with StaticStore(published.server.url, poll_interval=0, lazy=True).connect() as store:
         assert "0300.txt" not in store
