@@ -1,4 +1,4 @@
-"""The index in other forms: complete, deterministic, kept up, never over files of others."""
+"""FAULTS F23: the index in other forms, complete, kept up, and never over files of others."""
 
 from __future__ import annotations
 
