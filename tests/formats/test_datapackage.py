@@ -1,4 +1,4 @@
-"""FAULTS A47: what a data package says, also where real ones are irregular."""
+"""FAULTS A48: what a data package says, also where real ones are irregular."""
 
 from __future__ import annotations
 

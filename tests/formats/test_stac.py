@@ -1,4 +1,4 @@
-"""FAULTS A46: what a document of STAC says, also where real ones are irregular."""
+"""FAULTS A47: what a document of STAC says, also where real ones are irregular."""
 
 from __future__ import annotations
 
