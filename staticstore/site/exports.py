@@ -257,7 +257,7 @@ def _rendered(export: Export, data_path: str, about: About | None, body: bytes) 
         index = Index(canonical_lines_of(body))
     except IndexFormatError:  # an empty index
         index = Index.parse(body)
-    return rendered_pieces(export, data_path, about, index.stored.items())
+    yield from rendered_pieces(export, data_path, about, index.stored.items())
 
 
 def _has_pieces(path: Path, pieces: Iterator[bytes]) -> bool:
@@ -267,7 +267,8 @@ def _has_pieces(path: Path, pieces: Iterator[bytes]) -> bool:
             return False
         with io.BufferedReader(open_regular(path)) as file:
             return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
-    except (OSError, IndexFormatError, LookupError):
+    # An index that was written by hand may lack sizes and digests, or have something else there.
+    except (OSError, IndexFormatError, LookupError, TypeError, ValueError):
         return False
 
 

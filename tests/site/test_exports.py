@@ -417,6 +417,20 @@ def test_with_a_damaged_note_what_the_index_makes_is_ours(site: Path, note: byte
     assert exports_of(site) == {"sums": rendered(site)["sums"], "stac": b"mine\n"}
 
 
+@pytest.mark.parametrize(
+    "index", [b"<html>", b"[]", b'{"a.csv": {}}', b'{"a.csv": {"size": 1, "sha256": 5}}']
+)
+def test_with_a_damaged_index_no_file_is_ours(site: Path, index: bytes) -> None:
+    publish(site, also=["sums", "stac"])
+    shutil.rmtree(site / ".staticstore")
+    (site / "index.head.json").unlink()
+    (site / "index.json").write_bytes(index)
+    before = exports_of(site)
+    fill(site / "data", {"new": b"5"})
+    publish(site, force=True)
+    assert exports_of(site) == before
+
+
 def test_a_note_names_no_other_file(site: Path) -> None:
     publish(site, also=["sums"])
     path = site / ".staticstore" / "also.json"
