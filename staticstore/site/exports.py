@@ -154,16 +154,16 @@ class SiteExports:
         for name in sorted(noted.keys() - set(self.names)):
             path = self.folder.root / EXPORTS[name].file
             with contextlib.suppress(NotRegularError):
-                if self._own_body(name, path) is not None:
+                if self._own_body(name, path)[0] is not None:
                     path.unlink()
             del noted[name]
         for name in self.names:
             path = self.folder.root / EXPORTS[name].file
-            old = self._own_body(name, path)
+            old, before = self._own_body(name, path)
             if old is None and os.path.lexists(path):
                 raise _foreign(path)
             pieces = self._pieces(name, plan, old)
-            before, sha256 = None if old is None else _sha256([old]), _sha256(pieces)
+            sha256 = _sha256(pieces)
             if before != sha256:
                 # Both digests: a killed process leaves either file.
                 digests = (*filter(None, [before]), sha256)
@@ -174,12 +174,13 @@ class SiteExports:
         if noted != self.noted:
             _write_note(self.folder, noted)
 
-    def _own_body(self, name: str, path: Path) -> bytes | None:
-        # None if it is missing, or not ours.
+    def _own_body(self, name: str, path: Path) -> tuple[bytes | None, str | None]:
+        # And its digest; None if it is missing, or not ours.
         if name not in self.noted or is_link(path) or not path.is_file():
-            return None
+            return None, None
         body = read_regular(path)
-        return body if _sha256([body]) in self.noted[name].digests else None
+        sha256 = _sha256([body])
+        return (body, sha256) if sha256 in self.noted[name].digests else (None, None)
 
     def _pieces(self, name: str, plan: PublishPlan, old: bytes | None) -> list[bytes | memoryview]:
         export, data_path = EXPORTS[name], self.folder.data_path
