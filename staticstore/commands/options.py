@@ -1,8 +1,7 @@
 """The options that commands share, and what they ask for.
 
-What most commands take, such as ``--json`` or ``--proxy``, is gathered in a
-`CommonOptions`, which click passes to each command.  What a few take, such as
-``--force``, is in `parameters`.
+What most take, such as ``--json``, is gathered in a `CommonOptions`, which click passes to each
+command.  What a few take, such as ``--force``, is in `parameters`.
 """
 
 from __future__ import annotations
@@ -77,6 +76,8 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
+    #: Other origins that the site may lead to; "any" among them for all.
+    origins: tuple[str, ...] = ()
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
@@ -105,11 +106,12 @@ class CommonOptions:
                 lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
+                origins="any" if "any" in self.origins else self.origins or None,
                 endpoint=self.endpoint,
                 region=self.region,
             )
         except ValueError as error:
-            given = {"--copy": self.copies, "--format": self.format}
+            given = {"--copy": self.copies, "--origin": self.origins, "--format": self.format}
             hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
@@ -237,8 +239,18 @@ def site_options(function: _Function) -> _Function:
         callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    options = (host_options, copy_option, cache_option(default=None), _values_option, _form_option)
-    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
+    own = (copy_option, cache_option(default=None), _values_option, _origin_option, _form_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, host_options, *own))
+
+
+_origin_option = _common_option(
+    "--origin",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    callback=_keep,
+    help="Another host that values of the site may be on, or any; may be repeated.",
+)
 
 
 _values_option = _common_option(
