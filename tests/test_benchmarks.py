@@ -74,6 +74,7 @@ CONTENDERS = {
     "publish-changed": (
         "ours",
         "ours, told which one",
+        "ours, with all exports",
         "ours, by --watch, from the end of the rest",
         "ours, metadata from a CSV file of a row each",
         "ours, metadata from a mapping of a key each",
@@ -82,6 +83,7 @@ CONTENDERS = {
     "publish-million": ("ours", "find -printf '%s %T@'"),
     "publish-small": ("ours", "sha256sum, a process for each core"),
     "publish-large": ("ours", "sha256sum, a process for each core"),
+    "stac": ("ours", "json.loads"),
 }
 
 

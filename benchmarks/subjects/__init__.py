@@ -36,6 +36,7 @@ MODULES = (
     "file_systems",
     "mirrors",
     "publishes",
+    "stac",
 )
 
 #: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``.

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def _unchanged(place: Place) -> Figures:
     return measured(place, *staticstore("publish", place.site.folder("many")))
 
 
-def _one_changed(metadata: str = "", *, touched: bool = False) -> Run:
+def _one_changed(metadata: str = "", *, touched: bool = False, also: Sequence[str] = ()) -> Run:
     """Publish in a running process after one of all files was replaced.
 
     With `touched` it is known which one, as under ``--watch``.
@@ -35,11 +36,11 @@ def _one_changed(metadata: str = "", *, touched: bool = False) -> Run:
 
         site = place.site.folder("unpublished-many")
         given = _metadata(metadata, site / "data", place.site.scratch())
-        publish(site, metadata=given)  # also brings what it imports
+        publish(site, metadata=given, also=also)  # also brings what it imports
         path = _replace_one(place, site)
         with place.meter.measuring() as figures:
             paths = [path.relative_to(site / "data").as_posix()] if touched else None
-            report = publish_touched(site, paths, PublishOptions(metadata=given))
+            report = publish_touched(site, paths, PublishOptions(metadata=given, also=also))
         assert len(report.updated) == 1
         return {name: figures[name] for name in ("seconds", "peak")}
 
@@ -55,7 +56,7 @@ def _watched(place: Place) -> Figures:
     stop, is_published = threading.Event(), threading.Event()
 
     def watch() -> None:
-        for _ in publish_watching(site, stop=stop):
+        for _ in publish_watching(site, also=[], stop=stop):
             is_published.set()
 
     watcher = threading.Thread(target=watch)
@@ -166,6 +167,7 @@ SUBJECTS = [
         {
             "ours": _one_changed(),
             "ours, told which one": _one_changed(touched=True),
+            "ours, with all exports": _one_changed(also=("pooch", "sums", "stac", "datapackage")),
             "ours, by --watch, from the end of the rest": _watched,
             "ours, metadata from a CSV file of a row each": _one_changed("csv"),
             "ours, metadata from a mapping of a key each": _one_changed("mapping"),

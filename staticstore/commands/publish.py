@@ -48,6 +48,7 @@ __all__ = ["publish"]
         "staticstore publish my-site --browse",
         "staticstore publish my-site --feed https://data.example.org/site/",
         "staticstore publish my-site --parquet",
+        "staticstore publish my-site --also sums,stac",
         "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
@@ -81,6 +82,14 @@ __all__ = ["publish"]
     help="Write the index as a Parquet file, too, from now on; or no longer.",
 )
 @click.option(
+    "--also",
+    metavar="NAMES",
+    callback=lambda context, parameter, value: _export_names(value),
+    help="Write the index for other programs, too, from now on: some of pooch, sums, stac and "
+    "datapackage, with commas.",
+)
+@click.option("--no-also", is_flag=True, help="Remove what --also has written.")
+@click.option(
     "--after",
     metavar="URL|TARGET",
     type=SITE_URL,
@@ -110,6 +119,8 @@ def publish(
     feed: str | None,
     no_feed: bool,
     parquet: bool | None,
+    also: list[str] | None,
+    no_also: bool,
     after: str | None,
     data: str | None,
     force: Force,
@@ -125,17 +136,20 @@ def publish(
     """
     written = (
         "after",
+        "also",
         "browse",
         "dry_run",
         "feed",
         "force",
         "metadata",
+        "no_also",
         "no_feed",
         "pack",
         "parquet",
     )
     _refuse_together("check", *written, "parquet")
     _refuse_together("feed", "no_feed")
+    _refuse_together("also", "no_also")
     _refuse_together("watch", "after", "check", "dry_run")
     if _is_given("pack_below") and not pack:
         raise click.UsageError("--pack-below needs --pack")
@@ -156,6 +170,7 @@ def publish(
             browse=browse,
             feed=False if no_feed else feed,
             parquet=parquet,
+            also=[] if no_also else also,
             data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
@@ -173,6 +188,7 @@ def publish(
             browse=browse,
             feed=False if no_feed else feed,
             parquet=parquet,
+            also=[] if no_also else also,
             after=None if after is None else common.published_at(after),
             data=data,
             force=force,
@@ -203,6 +219,15 @@ def _feed_url(value: str | None) -> str | None:
 
     try:
         return None if value is None else checked_feed_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _export_names(value: str | None) -> list[str] | None:
+    from ..site.exports import checked_names  # slow to import
+
+    try:
+        return None if value is None else checked_names(value.split(","))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -23,6 +23,7 @@ from ..index.about import (
 )
 from ..index.head import Document, Head
 from .documents.document_files import write_document
+from .documents.exports import EXPORTS
 from .documents.feed import FEED_MEDIA_TYPE, FEED_NAME
 from .documents.root_files import OwnFiles, read_at_most
 from .folder.data_file import (
@@ -254,6 +255,9 @@ def served_type(path: str) -> str:
     """Return the media type under which to serve a file, by its path below the root."""
     if path == FEED_NAME:
         return FEED_MEDIA_TYPE
+    for export in EXPORTS.values():
+        if path == export.file:
+            return export.media_type
     return FILE_MEDIA_TYPE if path in FILE_NAMES else media_type_of(path) or UNKNOWN
 
 

@@ -11,6 +11,9 @@ It writes in this order, each file whole or not at all::
     about/<sha256>.json         the site's own words, if there is an about.toml
     about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
+    registry.txt, SHA256SUMS,   the index in other forms, if wanted
+    items.json, datapackage.json
+    .staticstore/also.json      which of them there are, and their digests
     feed.atom                   what has changed, if wanted
     .staticstore/feed.json      the URL that it names
     index.json                  if its bytes change
@@ -37,6 +40,7 @@ from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.page import check_page, has_our_page, page_version, renew_page
 from .documents.root_files import write_git_files
+from .exports import ExportOption, SiteExports
 from .feed import FeedOption, SiteFeed
 from .folder.data_path import DATA_PATH, write_data_path
 from .folder.hashing import Hashing, TotalProgress
@@ -76,6 +80,7 @@ def publish(
     browse: bool = False,
     feed: FeedOption = None,
     parquet: bool | None = None,
+    also: ExportOption = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
@@ -124,6 +129,11 @@ def publish(
         Whether to write the index as a table, too: ``index/<sha256>.parquet``, which the
         head names, and which DuckDB, polars and Spark read by its URL.  By default a site
         that has a table gets a new one whenever its index changes; False ends that.
+    also : iterable of str, optional
+        Forms in which other programs read the index, to be written at each publish from now
+        on: ``"pooch"`` (``registry.txt``), ``"sums"`` (``SHA256SUMS``), ``"stac"``
+        (``items.json``) and ``"datapackage"`` (``datapackage.json``).  By default those that
+        the site has are kept up; an empty list removes them.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -152,8 +162,8 @@ def publish(
     StoreError
         There is no such folder or no data in it; links lead out of it; the
         metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, is not
-        installed; there is an ``index.html`` or a ``feed.atom`` that staticstore did not
-        write; another publish is running on the folder; or
+        installed; there is an ``index.html``, a ``feed.atom`` or a file of `also` that
+        staticstore did not write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
@@ -161,7 +171,7 @@ def publish(
         The site at `after` cannot be read; nothing was written.
     ValueError
         `pack_below` is out of range, `feed` is no http(s) URL or has a password or a query,
-        or `force` has an unknown name.
+        or `also` or `force` has an unknown name.
 
     Notes
     -----
@@ -188,6 +198,7 @@ def publish(
         browse=browse,
         feed=feed,
         parquet=parquet,
+        also=also,
         after=after,
         data=data,
         force=force,
@@ -207,6 +218,7 @@ class PublishOptions:
     browse: bool = False
     feed: FeedOption = None
     parquet: bool | None = None
+    also: ExportOption = None
     after: str | os.PathLike[str] | PublishedAt | None = None
     data: str | os.PathLike[str] | None = None
     force: Force = False
@@ -250,10 +262,12 @@ def publish_touched(
     )
     about = read_about(folder)
     feed = SiteFeed.open(folder, options.feed)
+    exports = SiteExports.open(folder, options.also)
     pack_below = options.pack and options.pack_below
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
     every += [] if feed.url is None else [{"feed": feed.url}]
+    every += [{"also": exports.names}] if exports.names else []
     writes_page = options.browse or has_our_page(folder)
     every += [page_version()] if writes_page else []
     arguments = digest_of_arguments(every)
@@ -281,6 +295,7 @@ def publish_touched(
         else:
             if writes_page:
                 check_page(folder)
+            exports.check()
             plan = None
             if last is not None:
                 plan = plan_update(folder, survey, given, about, last, packing)
@@ -298,7 +313,13 @@ def publish_touched(
                 )
             if not dry_run:
                 plan = _write(
-                    folder, plan, given, feed, writes_page=writes_page, parquet=options.parquet
+                    folder,
+                    plan,
+                    given,
+                    feed,
+                    exports,
+                    writes_page=writes_page,
+                    parquet=options.parquet,
                 )
             report = plan.report
     for warning in report.warnings:
@@ -315,6 +336,7 @@ def _write(
     plan: PublishPlan,
     given: GivenMetadata,
     feed: SiteFeed,
+    exports: SiteExports,
     *,
     writes_page: bool,
     parquet: bool | None,
@@ -330,6 +352,7 @@ def _write(
         body = plan.body if plan.is_new else None
         with prepared_head(folder, plan.head, body=body, files=plan.files):
             forget(folder, plan.forgotten_packs)
+            exports.write(plan)
             # Before the head: a publish that is killed between them writes the same entry again.
             feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:

@@ -6,6 +6,7 @@ What it writes, in this order, each file whole or not at all::
     data/<key>                  values that are new or changed
     packs/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
+    registry.txt, SHA256SUMS, items.json, datapackage.json   those that the site has
     .nojekyll, index.html,      if the site has them and the target's differ
     feed.atom
     about.json, README, LICENSE, CITATION.cff   the files of the site's own words

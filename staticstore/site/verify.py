@@ -19,6 +19,7 @@ from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 from .about import published_about, read_files
 from .documents.packs import pack_digest
+from .exports import export_problems
 from .folder.data_file import FIRST_BYTES, FileDigest, holds_private_key
 from .folder.hashing import TotalProgress, hash_files
 from .folder.scan import LeftOut, scan
@@ -43,7 +44,7 @@ class VerifyReport:
         The keys whose values are missing or differ from the index, each with what is
         wrong; in key order.  Before them, by path: what is wrong with ``index.json``,
         the head, the documents that it names, the files that the site's own words
-        name, and the packs.
+        name, the packs, and the index in other forms.
     extra : list of str
         Files in ``data/`` that could be published but are not in the index; in key
         order.
@@ -109,6 +110,7 @@ def verify_site(
     wrong += head_problems(folder, index, body)
     wrong += _about_problems(folder)
     wrong += _pack_problems(folder, index)
+    wrong += export_problems(folder, body)
     for key in index:
         outcome = outcomes.get(key)
         facts = Content.of(index[key])

@@ -22,6 +22,7 @@ from ..errors import AuthorizationError, NotConnectedError, StoreError, Transpor
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
 from .documents.packs import PACK_BELOW_BYTES
+from .exports import ExportOption
 from .feed import FeedOption
 from .folder.site_folder import SiteFolder
 from .folder.withheld import withheld_key
@@ -49,6 +50,7 @@ def publish_watching(
     browse: bool = False,
     feed: FeedOption = None,
     parquet: bool | None = None,
+    also: ExportOption = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
     rescan: float = RESCAN_SECONDS,
@@ -65,7 +67,7 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, browse, feed, parquet, data, force : optional
+    pack, pack_below, browse, feed, parquet, also, data, force : optional
         As in `publish`.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
@@ -101,6 +103,7 @@ def publish_watching(
         browse=browse,
         feed=feed,
         parquet=parquet,
+        also=also,
         data=folder.data_path,
         force=force,
     )

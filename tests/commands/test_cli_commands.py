@@ -685,3 +685,37 @@ def test_what_is_no_url_for_a_feed_is_refused(cli: Run, folder: Path, url: str) 
 def test_a_feed_and_none_are_refused_together(cli: Run, folder: Path) -> None:
     ended = cli("publish", folder, "--feed", "https://data.example.org/", "--no-feed")
     assert (ended.code, ended.errors.splitlines()[0]) == (2, "error: --feed takes no --no-feed")
+
+
+# -- the index for other programs ------------------------------------------------------
+
+
+def test_publish_writes_exports_keeps_them_up_and_removes_them(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--also", "sums,stac").code == 0
+    assert (folder / "SHA256SUMS").exists()
+    assert (folder / "items.json").exists()
+    assert cli("publish", folder).code == 0
+    assert (folder / "SHA256SUMS").exists()
+    assert cli("publish", folder, "--no-also").code == 0
+    assert not (folder / "SHA256SUMS").exists()
+    assert not (folder / "items.json").exists()
+
+
+def test_a_name_of_no_export_is_refused(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--also", "sums,zip")
+    assert ended.code == 2
+    assert "the exports are pooch, sums, stac, datapackage, not 'zip'" in ended.errors
+    assert not (folder / "SHA256SUMS").exists()
+
+
+def test_exports_and_none_are_refused_together(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--also", "sums", "--no-also")
+    assert (ended.code, ended.errors.splitlines()[0]) == (2, "error: --also takes no --no-also")
+
+
+def test_a_file_of_others_in_the_place_of_an_export_is_an_error(cli: Run, folder: Path) -> None:
+    (folder / "SHA256SUMS").write_text("mine\n")
+    ended = cli("publish", folder, "--also", "sums")
+    assert ended.code == 1
+    assert "is not replaced by an export: staticstore did not write it" in ended.errors
+    assert (folder / "SHA256SUMS").read_text() == "mine\n"

@@ -18,6 +18,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, path_text
 from ...index import codec
 from ...index.head import DIGEST_FOLDERS
+from ..documents.exports import EXPORTS
 from ..documents.feed import FEED_NAME
 from ..documents.packs import PackState, pack_digest
 from ..documents.root_files import GIT_FILES
@@ -34,6 +35,7 @@ _FORMAT = "staticstore-last/3"
 _WRITTEN_FILES = (
     "about.json",
     FEED_NAME,
+    *(export.file for export in EXPORTS.values()),
     "index.json",
     "index.head.json",
     "index.html",

@@ -13,7 +13,7 @@ from ...index.changes import Action, diff
 from ...index.fields import Content, parse_time, time_text
 from ...index.hidden import Place
 from ...index.snapshot import Index
-from ..documents.head_files import HeadFiles, PiecedBody, next_head
+from ..documents.head_files import HeadFiles, PiecedBody, States, next_head
 from ..documents.packs import (
     Packing,
     PackState,
@@ -72,6 +72,8 @@ class PublishPlan(NamedTuple):
     forgotten_packs: set[str]
     about: SiteAbout
     report: PublishReport
+    #: The raw entries that differ from the old head's index; None if all may differ.
+    changed: States | None = None
 
 
 def plan_publish(

@@ -142,6 +142,7 @@ def plan_update(
         forgotten_packs=last.packs.keys() - packs,
         about=about,
         report=report,
+        changed=changed,
     )
 
 

@@ -18,6 +18,7 @@ from ...index.blocks import named_documents
 from ...index.fields import key_problem
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
+from ..documents.exports import EXPORTS
 from ..folder.data_path import DATA_PATH, fits
 from ..folder.retention import packs_of
 from .source import PushSource
@@ -35,6 +36,7 @@ _FORMAT = "staticstore-push/1"
 _DIGEST_NAMED = re.compile(
     r"(packs|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|jsonl|json|parquet)"
 )
+_EXPORTS = frozenset(export.file for export in EXPORTS.values())
 _TOO_LARGE = "too large"  # in place of the digest of a file larger than any of ours
 
 
@@ -53,6 +55,9 @@ class PushNote(NamedTuple):
     foreign: frozenset[str] = frozenset()
     #: Where the values are.
     data: str = DATA_PATH
+    #: The index in other forms, as pushes have written it: the sha256 of each file by its name,
+    #: or an empty text for one that an interrupted push may have written.
+    also: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -74,6 +79,7 @@ class PushNote(NamedTuple):
             _digests(fields.get("stored")),
             _keys(fields.get("foreign")),
             data if isinstance(data, str) and fits(data) else DATA_PATH,
+            {name: one for name, one in _digests(fields.get("also")).items() if name in _EXPORTS},
         )
 
     def encode(self) -> bytes:
@@ -86,6 +92,7 @@ class PushNote(NamedTuple):
             "stored": dict(sorted(self.stored.items())),
             "foreign": sorted(self.foreign),
             **({} if self.data == DATA_PATH else {"data": self.data}),
+            **({"also": dict(sorted(self.also.items()))} if self.also else {}),
         }
         return codec.encode(fields) + b"\n"
 
@@ -126,6 +133,8 @@ class PushDestination:
     #: The bytes of the page and other files for the host, by name.
     beside: dict[str, bytes | None]
     about: AboutChanges
+    #: The names of exports at which the target has files that no push wrote.
+    foreign_exports: frozenset[str]
 
     @classmethod
     def read(cls, target: Target, site: PushSource) -> PushDestination:
@@ -164,6 +173,7 @@ class PushDestination:
                 head_body is not None or note_body is not None,
                 {name: target.read(name) for name in site.beside},
                 AboutChanges.compare(target, head, note, site),
+                _foreign_exports(target, note, site),
             )
         except IndexFormatError as error:
             raise IndexFormatError(
@@ -192,6 +202,14 @@ class PushDestination:
     def keys_beside(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys, other than `keys`, whose values the target has."""
         return (self.note.left | frozenset(self.index)).difference(keys)
+
+
+def _foreign_exports(target: Target, note: PushNote, site: PushSource) -> frozenset[str]:
+    new = (one for one in site.exports if one.href not in note.also)
+    foreign = {one.href for one in new if _digest_at(target, one.href) not in (None, one.sha256)}
+    for name in sorted(foreign):
+        _LOG.warning("%s is not pushed: the target has one that no push wrote", name)
+    return frozenset(foreign)
 
 
 def _read_index(body: bytes | None, head: Head | None, target: Target) -> Index | None:

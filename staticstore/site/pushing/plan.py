@@ -63,7 +63,8 @@ class PushPlan:
         """
         lacking = old.lacking(site)
         documents = _lacking_documents(site, old)
-        stages = [list(site.values(lacking, active=active)), *documents]
+        exports = [one for one in site.exports if one.href not in old.foreign_exports]
+        stages = [list(site.values(lacking, active=active)), *documents, _lacking(exports, old)]
         left = old.keys_beside(site.index)
         obstacles = _obstacles(left, lacking)
         during = _note_during(site, old, [*lacking, *obstacles], stages, now)
@@ -71,18 +72,32 @@ class PushPlan:
         forgotten = {href: since for href, since in during.forgotten.items() if href not in named}
         due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
         about, data = old.about, site.folder.data_path
+        also = {one.href: one.sha256 for one in exports}
+        outdated_exports = sorted(old.note.also.keys() - also)
         return cls(
             stages=stages,
             last=_last(site, old),
-            outdated=[*(data + key for key in sorted(left)), *about.outdated, *sorted(due)],
+            outdated=[
+                *(data + key for key in sorted(left)),
+                *about.outdated,
+                *outdated_exports,
+                *sorted(due),
+            ],
             obstacles=[data + key for key in obstacles],
             before=old.note,
             during=during,
-            after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign, data=data),
+            after=PushNote(
+                left=left,
+                forgotten=forgotten,
+                foreign=during.foreign,
+                data=data,
+                also={**old.note.also, **also},
+            ),
             cleaned=PushNote(
                 forgotten={href: forgotten[href] for href in forgotten.keys() - due},
                 foreign=during.foreign,
                 data=data,
+                also=also,
             ),
             kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
         )
@@ -108,6 +123,11 @@ def _lacking_documents(site: PushSource, old: PushDestination) -> list[list[Uplo
     ]
 
 
+def _lacking(exports: list[Upload], old: PushDestination) -> list[Upload]:
+    also = {**old.note.stored, **old.note.also}
+    return [one for one in exports if also.get(one.href) != one.sha256]
+
+
 def _note_during(
     site: PushSource,
     old: PushDestination,
@@ -117,7 +137,7 @@ def _note_during(
 ) -> PushNote:
     """Return what the next push cannot know if this one is killed."""
     note, index = old.note, old.index
-    documents = {one.href for stage in stages[1:] for one in stage}
+    documents = {one.href for stage in stages[1:-1] for one in stage}
     writing = documents | {one.href for one in stages[0]}
     # An uploaded document counts as forgotten until a head names it.
     going = (old.named() - {one.href for one in site.digest_named()}) | documents
@@ -128,6 +148,7 @@ def _note_during(
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
         foreign=old.about.foreign,
         data=site.folder.data_path,
+        also={**note.also, **dict.fromkeys((one.href for one in stages[-1]), "")},
     )
 
 

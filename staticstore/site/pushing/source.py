@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ... import tuning
+from ...disk.atomic import is_link
 from ...disk.file_system import open_regular
 from ...errors import StoreError, quoted, reason_of
 from ...index.about import ABOUT_NAME
@@ -18,8 +19,10 @@ from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
 from ..about import published_about, read_files, served_type
+from ..documents.exports import EXPORTS
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.packs import pack_digest
+from ..exports import noted_exports
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
 from ..folder.notes import digest_in_state, read_notes
@@ -75,6 +78,8 @@ class PushSource:
     beside: dict[str, bytes]
     #: ``about.json``, and the files that it names, by name.
     about: dict[str, bytes]
+    #: The index in other forms.
+    exports: list[Upload]
 
     @classmethod
     def open(
@@ -97,7 +102,8 @@ class PushSource:
         problems += head_problems(folder, index, body)
         files, stale = _values(folder, index)
         about, changed = _about(folder, head)
-        problems += stale + changed
+        exports, outdated = _exports(folder, head)
+        problems += stale + changed + outdated
         if problems:
             named = first_few([f"{quoted(path)}: {what}" for path, what in problems], "; ")
             raise StoreError(
@@ -112,7 +118,9 @@ class PushSource:
         }
         if not is_our_feed(beside.get(FEED_NAME, b"")):
             beside.pop(FEED_NAME, None)
-        return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
+        return cls(
+            folder, index, body, head_body, head, files, root, documents, beside, about, exports
+        )
 
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
         """Yield the uploads of values; unless `active`, as types that no browser runs."""
@@ -227,6 +235,19 @@ def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple
         elif os.path.lexists(folder.root / name):
             changed.append((name, content))
     return found, changed
+
+
+def _exports(folder: SiteFolder, head: Head) -> tuple[list[Upload], list[tuple[str, str]]]:
+    # And the problems; `verified_pieces` hashes what is uploaded.
+    exports, outdated = [], []
+    for name, noted in noted_exports(folder).items():
+        path = folder.root / EXPORTS[name].file
+        if noted.of_index != head.index.sha256 or is_link(path) or not path.is_file():
+            outdated.append((path.name, "it is missing, or of another index"))
+        else:
+            size, sha256 = path.stat().st_size, noted.digests[-1]
+            exports.append(Upload(path.name, path, size, sha256, served_fresh(path.name)))
+    return exports, outdated
 
 
 def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:

@@ -1,0 +1,101 @@
+"""STAC, 0.6 to 1.1: items, item collections in pages, and the links of catalogs and collections.
+
+An asset is a value: ``collection/item/asset``, or ``item/asset`` without a collection; that of
+a collection itself is ``collection/asset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from . import Document, Entry, Link
+from .stac_assets import Other, StacItem, values_of
+
+__all__ = ["is_likely", "read"]
+
+# The links that are followed.  Items lead no further: they may be asked for in turn.
+_IS_LEAF = {"child": False, "item": True, "items": False, "next": False}
+
+
+class _StacLink(msgspec.Struct):
+    rel: Any = None
+    href: Any = None
+    type: Any = None
+    method: Any = None
+
+
+class _StacDocument(StacItem):
+    type: Any = None
+    features: list[StacItem | Other] | None = None
+    collections: list[StacItem | Other] | None = None
+
+
+_document = msgspec.json.Decoder(_StacDocument).decode
+_links = msgspec.json.Decoder(list[_StacLink | Other]).decode
+
+
+def read(document: Document) -> Iterator[Entry | Link | str]:
+    """Yield the assets of a document, and its links to children, items and further pages.
+
+    A relative asset in an item collection is relative to its item's own link, if it has one.
+
+    Parameters
+    ----------
+    document : Document
+        An item, item collection, catalog or collection, or a list of collections.
+
+    Raises
+    ------
+    ValueError
+        It is none of these, or a link has to be asked for by POST.
+
+    Examples
+    --------
+    >>> body = b'{"type":"Feature","id":"a","assets":{"dem":{"href":"a.tif","gsd":30}}}'
+    >>> list(read(Document("https://data.example.org/a.json", body, None, None)))
+    [Entry(key='a/dem', metadata=b'{"item":"a","gsd":30}', href='a.tif')]
+    """
+    found = _document(document.body.removeprefix(b"\xef\xbb\xbf"))
+    if found.type == "Feature":
+        yield from values_of(found)
+        return
+    if found.features is None and found.collections is None and not bytes(found.links):
+        raise ValueError("it is no STAC item, item collection, catalog or collection")
+    for item in found.features or ():
+        if isinstance(item, StacItem):
+            yield from values_of(item, base=partial(_own_link, item))
+        else:
+            yield "an item is left out: it is no object"
+    for one in (found, *(found.collections or ())):
+        if isinstance(one, StacItem):
+            if found.features is None:
+                yield from values_of(one, is_item=False)
+            yield from _followed(one)
+
+
+def is_likely(document: Document) -> bool:
+    """Return whether a document says which version of STAC it follows."""
+    return document.body.lstrip()[:1] == b"{" and b'"stac_version"' in document.body
+
+
+def _followed(found: StacItem) -> Iterator[Link]:
+    for link in _links_of(found):
+        kind = link.type.partition(";")[0] if isinstance(link.type, str) else "json"
+        # The same page as HTML, JSON-LD or Parquet is no other one.
+        if link.rel in tuple(_IS_LEAF) and kind.endswith("json") and "ld+" not in kind:
+            if isinstance(link.method, str) and link.method.upper() != "GET":
+                raise ValueError(f"its {link.rel} link has to be asked for by {link.method[:8]}")
+            yield Link(link.href, leaf=_IS_LEAF[link.rel])
+
+
+def _own_link(item: StacItem) -> str:
+    return next((link.href for link in _links_of(item) if link.rel == "self"), "")
+
+
+def _links_of(found: StacItem) -> list[_StacLink]:
+    links = _links(found.links) if bytes(found.links) else []
+    return [one for one in links if isinstance(one, _StacLink) and isinstance(one.href, str)]
