@@ -27,7 +27,7 @@ UNITS = {
     "MEMBERS", "MILLISECONDS", "NANOSECONDS", "ORIGINS", "PART", "PARTS", "PIXELS", "POLLS",
     "PROBLEMS", "PROCESS", "RANKS", "RATIO", "REDIRECTS", "REQUESTS", "RETRIES", "ROWS", "SECOND",
     "SECONDS", "SHARDS", "STREAMS", "SUMS", "TEXTS", "THREADS", "TRIES", "VALUES", "WARNINGS",
-    "WORKERS", "BYTE", "DAYS", "MICROSECONDS", "BATCHES", "ATTEMPTS",
+    "WORKERS", "BYTE", "DAYS", "MICROSECONDS", "BATCHES", "ATTEMPTS", "HEADS",
 }  # fmt: skip
 
 # Numbers that are no quantities: a modulus, a version, permissions, an upper end of integers.
