@@ -8,8 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from .. import tuning
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError, quoted, quoted_begin
 from ..index import codec
 from ..index.fields import are_keys, key_problem
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
@@ -28,8 +30,10 @@ MOST_PROBLEMS = 100
 _REASON_CHARACTERS = 300
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.
-_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
 _PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
+# The text of an entry.
+_RAW = (bytes, bytearray, memoryview, msgspec.Raw)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -114,13 +118,20 @@ class _Reading:
                     # The first of these is enough for nearly all, and quick.
                     if type(metadata) is dict or isinstance(metadata, Mapping):
                         entries[key] = self._encoded(metadata, place)
-                    else:
+                    elif isinstance(metadata, _RAW):
                         entries[key] = metadata if place is None else _spliced(metadata, place)
                         unchecked.append(key)
+                    else:
+                        kind = type(metadata).__name__
+                        raise TypeError(f"its metadata are a mapping or bytes, not {kind}")
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
                     self._leave_out(key, str(error) or type(error).__name__)
             elif isinstance(item, Link):
-                links.append(item)
+                if isinstance(item.href, str):
+                    links.append(item)
+                else:
+                    kind = type(item.href).__name__
+                    self._warn(f"a link is not followed: its place is text, not {kind}")
             elif isinstance(item, str):
                 self._warn(item)
             else:
@@ -173,19 +184,21 @@ class _Reading:
     def _leave_out(self, key: object, problem: str) -> None:
         self._left_out += 1
         if self._left_out <= MOST_PROBLEMS:
-            shown = quoted(key) if isinstance(key, str) else repr(key)
+            shown = quoted_begin(key if isinstance(key, str) else repr(key))
             self._warn(f"{shown} is left out: {problem}")
 
     def _warn(self, text: str) -> None:
         if len(self._warnings) < 2 * MOST_PROBLEMS:
-            self._warnings.append(text)
+            self._warnings.append(_shortened(text))
 
 
 def _prefix(url: str, root_url: str) -> str:
     """Return the folder of a document, relative to the root; empty if it is the root."""
     folder = url.partition("?")[0].rpartition("/")[0] + "/"
     below = folder.removeprefix(root_url)
-    is_below = folder.startswith(root_url) and ":" not in below.partition("/")[0]
+    # A slash or a colon there would make another URL of it.
+    first, slash, _ = below.partition("/")
+    is_below = folder.startswith(root_url) and ":" not in first and bool(first or not slash)
     return below if is_below else folder
 
 
