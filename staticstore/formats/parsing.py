@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -28,6 +28,7 @@ __all__ = ["MOST_PROBLEMS", "ParsedDocument", "parse"]
 MOST_PROBLEMS = 100
 
 _REASON_CHARACTERS = 300
+_CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.
 _PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
@@ -49,7 +50,12 @@ class ParsedDocument(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
+def parse(
+    read: Read,
+    document: Document,
+    root_url: str,
+    check_size: Callable[[int], object] | None = None,
+) -> ParsedDocument:
     """Read a document by a form.
 
     Parameters
@@ -60,6 +66,8 @@ def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
         The document.
     root_url : str
         The root of the store, to which the places of values are relative.
+    check_size : callable, optional
+        Called with the bytes of all entries so far, now and then; it raises if they are too many.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
     An entry takes one to three microseconds.  benchmark: formats
     """
     try:
-        found = _Reading(document, root_url).parsed(read)
+        found = _Reading(document, root_url, check_size or (lambda count: None)).parsed(read)
     except Exception as error:
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         message = f"the document cannot be read in this format: {_shortened(reason)}"
@@ -95,7 +103,10 @@ def _shortened(reason: str) -> str:
 
 
 class _Reading:
-    def __init__(self, document: Document, root_url: str) -> None:
+    def __init__(
+        self, document: Document, root_url: str, check_size: Callable[[int], object]
+    ) -> None:
+        self._check_size = check_size
         self._document = document
         self._root_url = root_url
         self._https_only = document.url.startswith("https:")
@@ -108,6 +119,7 @@ class _Reading:
         entries: dict[str, Raw] = {}
         unchecked: list[str] = []
         links: list[Link] = []
+        size = checked = 0
         for item in read(self._document):
             if isinstance(item, Entry):
                 key, metadata, href = item
@@ -124,8 +136,13 @@ class _Reading:
                     else:
                         kind = type(metadata).__name__
                         raise TypeError(f"its metadata are a mapping or bytes, not {kind}")
+                    # A form may repeat what a document says once.
+                    size += len(entries[key])
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
                     self._leave_out(key, str(error) or type(error).__name__)
+                if size - checked > _CHECKED_BYTES:
+                    checked = size
+                    self._check_size(size)
             elif isinstance(item, Link):
                 if isinstance(item.href, str):
                     links.append(item)
