@@ -32,6 +32,7 @@ _CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.
 _PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_PLAIN_CHARACTERS = 1500
 _PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
 # The text of an entry.
 _RAW = (bytes, bytearray, memoryview, msgspec.Raw)
@@ -186,13 +187,19 @@ class _Reading:
         prefix = self._prefix
         if href is None:
             plain = _PLAIN_KEY.fullmatch(key)
-            return prefix + (key if plain else quote(key, safe="/", errors="replace"))
+            return self._joined(key if plain else quote(key, safe="/", errors="replace"))
         if not _PLAIN_HREF.fullmatch(href):
             self._check(href)
         # `urljoin` takes as long as all else together.
         if href[:1] in ("", "?", "#") or (prefix and href[0] == "/"):
             return resolved_url(Placed(href, self._document.url), self._root_url)
-        return href if not prefix or _SCHEME.match(href) else prefix + href
+        return href if not prefix or _SCHEME.match(href) else self._joined(href)
+
+    def _joined(self, href: str) -> str:
+        place = self._prefix + href
+        if len(place) > _PLAIN_CHARACTERS:
+            self._check(place)
+        return place
 
     def _check(self, href: str) -> None:
         if problem := href_problem(href, https_only=self._https_only):

@@ -338,3 +338,10 @@ def test_a_folder_that_begins_with_an_empty_segment_is_not_another_host(path: st
     place = place_of(None, f"{ROOT}{path}list.txt", "a")
     assert place is not None
     assert resolved_url(Placed(place), ROOT) == f"{ROOT}{path}a"
+
+
+@pytest.mark.parametrize("entry", [Entry("a", {}, "x" * 2000), Entry("é" * 400, {})])
+def test_a_place_that_gets_too_long_by_its_folder_is_reported(entry: Entry) -> None:
+    found = parsed(entry, url=f"https://mirror.example.org/{'y' * 100}/list.txt")
+    assert not found.entries
+    assert "2048 characters" in found.warnings[0]
