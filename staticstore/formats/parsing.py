@@ -35,7 +35,7 @@ _PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,15
 _PLAIN_CHARACTERS = 1500
 _PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
 # The text of an entry.
-_RAW = (bytes, bytearray, memoryview, msgspec.Raw)
+_RAW = (msgspec.Raw, bytes, bytearray, memoryview)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -130,15 +130,15 @@ class _Reading:
                     place = self._place(key, href) if self._prefix or href is not None else None
                     # The first of these is enough for nearly all, and quick.
                     if type(metadata) is dict or isinstance(metadata, Mapping):
-                        entries[key] = self._encoded(metadata, place)
+                        raw: Raw = self._encoded(metadata, place)
                     elif isinstance(metadata, _RAW):
-                        entries[key] = metadata if place is None else _spliced(metadata, place)
+                        raw = metadata if place is None else _spliced(metadata, place)
                         unchecked.append(key)
                     else:
                         kind = type(metadata).__name__
                         raise TypeError(f"its metadata are a mapping or bytes, not {kind}")
-                    # A form may repeat what a document says once.
-                    size += len(entries[key])
+                    entries[key] = raw
+                    size += len(raw)  # a form may repeat what a document says once
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
                     self._leave_out(key, str(error) or type(error).__name__)
                 if size - checked > _CHECKED_BYTES:

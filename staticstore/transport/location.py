@@ -48,6 +48,8 @@ def check_spelling(text: str, *, is_document: bool) -> None:
     path = os.path.expanduser(text)
     if os.path.exists(path) and os.path.isfile(path) == is_document:
         return
+    if is_document and os.path.isdir(path):
+        raise ValueError(f"{quoted(text)} is a folder: name the first document of the index in it")
     path = text.partition("?")[0] if re.match(SCHEME, text) else text
     if not is_document and (named := _INDEX_NAME.search(path)):
         folder = without_secrets(path[: named.start()]) or "."

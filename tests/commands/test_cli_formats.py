@@ -119,3 +119,9 @@ def test_a_document_that_cannot_be_read_gets_a_hint_of_the_format(cli: Run, sums
 def test_a_file_that_is_missing_is_not_taken_for_a_host(cli: Run) -> None:
     ended = cli("ls", "--format", "stac", "nowhere.json")
     assert "there is no such file" in ended.errors
+
+
+def test_a_folder_in_the_place_of_a_document_is_a_usage_error(cli: Run, sums: Path) -> None:
+    ended = cli("ls", "--format", "sums", sums.parent)
+    assert ended.code == 2
+    assert "is a folder: name the first document" in ended.errors
