@@ -42,6 +42,7 @@ __all__ = [
     "checked_number",
     "path_text",
     "quoted",
+    "quoted_begin",
     "raise_alone",
     "reason_of",
     "unforeseen_as_refusal",
@@ -280,6 +281,11 @@ class InnerAddressError(Exception):
 def quoted(text: str) -> str:
     """Return `text` quoted, control characters and terminal escapes escaped."""
     return repr(text) if text.isprintable() else ascii(text)
+
+
+def quoted_begin(text: str) -> str:
+    """Return `text` quoted as by `quoted`; of a long one only its first hundred characters."""
+    return quoted(text if len(text) <= 100 else f"{text[:100]}…")
 
 
 @contextlib.contextmanager

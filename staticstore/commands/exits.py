@@ -207,6 +207,8 @@ def _hint(error: StoreError) -> str | None:
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
                 "STATICSTORE_AUTH provide it; for a bucket, the environment does, too"
             )
+        case IndexFormatError(url=str()) if "in this format" in str(error):
+            return "--format NAME must be the form of the document at this URL"
         case IndexFormatError(url=str()):
             return "the URL must be a site's root, and index.json there a single JSON object"
         case TransportError() if "certificate" in str(error):

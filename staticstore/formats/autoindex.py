@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from html import unescape
 from itertools import zip_longest
@@ -87,7 +88,8 @@ def _of_json(body: bytes) -> _Listed:
             raise ValueError("a row of the listing has no name")
         metadata = {"size": row["size"]} if "size" in row else {}
         if isinstance(row.get("mtime"), str):
-            metadata["modified"] = time_text(parsedate_to_datetime(row["mtime"]))
+            with suppress(ValueError, OverflowError):  # not a time of nginx
+                metadata["modified"] = time_text(parsedate_to_datetime(row["mtime"]))
         yield row["name"], row.get("type") == "directory", metadata
 
 

@@ -17,6 +17,8 @@ __all__ = ["is_message_pack", "packages_of_shard", "shard_links"]
 # The first byte of a map: with less than 16 members; with their number in two bytes; in four.
 _MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
 _DIGEST_BYTES = 32
+# Of one name of a package, decompressed: eight of them are read at the same time.
+_MOST_SHARD_BYTES = 32 << 20
 
 _Packages = dict[str, dict[str, Any]]
 
@@ -92,7 +94,9 @@ def packages_of_shard(document: Document) -> Iterator[Entry]:
     digest, _, base = (document.note or "").partition(" ")
     if hashlib.sha256(document.body).hexdigest() != digest:
         raise ValueError("it is not the shard with the digest that the list of shards names")
-    body = decompressed(document.body) if is_compressed(document.body) else document.body
+    body = document.body
+    if is_compressed(body):
+        body = decompressed(body, _MOST_SHARD_BYTES)
     found = msgspec.msgpack.decode(body, type=Shards)
     removed = set(found.removed or ())
     for packages in filter(None, (found.packages, found.conda)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from .. import tuning
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError, quoted, quoted_begin
 from ..index import codec
 from ..index.fields import are_keys, key_problem
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
@@ -26,10 +28,14 @@ __all__ = ["MOST_PROBLEMS", "ParsedDocument", "parse"]
 MOST_PROBLEMS = 100
 
 _REASON_CHARACTERS = 300
+_CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.
-_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+_PLAIN_CHARACTERS = 1500
 _PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
+# The text of an entry.
+_RAW = (msgspec.Raw, bytes, bytearray, memoryview)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -45,7 +51,12 @@ class ParsedDocument(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
+def parse(
+    read: Read,
+    document: Document,
+    root_url: str,
+    check_size: Callable[[int], object] | None = None,
+) -> ParsedDocument:
     """Read a document by a form.
 
     Parameters
@@ -56,6 +67,8 @@ def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
         The document.
     root_url : str
         The root of the store, to which the places of values are relative.
+    check_size : callable, optional
+        Called with the bytes of all entries so far, now and then; it raises if they are too many.
 
     Raises
     ------
@@ -68,7 +81,7 @@ def parse(read: Read, document: Document, root_url: str) -> ParsedDocument:
     An entry takes one to three microseconds.  benchmark: formats
     """
     try:
-        found = _Reading(document, root_url).parsed(read)
+        found = _Reading(document, root_url, check_size or (lambda count: None)).parsed(read)
     except Exception as error:
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         message = f"the document cannot be read in this format: {_shortened(reason)}"
@@ -91,7 +104,10 @@ def _shortened(reason: str) -> str:
 
 
 class _Reading:
-    def __init__(self, document: Document, root_url: str) -> None:
+    def __init__(
+        self, document: Document, root_url: str, check_size: Callable[[int], object]
+    ) -> None:
+        self._check_size = check_size
         self._document = document
         self._root_url = root_url
         self._https_only = document.url.startswith("https:")
@@ -104,6 +120,7 @@ class _Reading:
         entries: dict[str, Raw] = {}
         unchecked: list[str] = []
         links: list[Link] = []
+        size = checked = 0
         for item in read(self._document):
             if isinstance(item, Entry):
                 key, metadata, href = item
@@ -113,14 +130,26 @@ class _Reading:
                     place = self._place(key, href) if self._prefix or href is not None else None
                     # The first of these is enough for nearly all, and quick.
                     if type(metadata) is dict or isinstance(metadata, Mapping):
-                        entries[key] = self._encoded(metadata, place)
-                    else:
-                        entries[key] = metadata if place is None else _spliced(metadata, place)
+                        raw: Raw = self._encoded(metadata, place)
+                    elif isinstance(metadata, _RAW):
+                        raw = metadata if place is None else _spliced(metadata, place)
                         unchecked.append(key)
+                    else:
+                        kind = type(metadata).__name__
+                        raise TypeError(f"its metadata are a mapping or bytes, not {kind}")
+                    entries[key] = raw
+                    size += len(raw)  # a form may repeat what a document says once
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
                     self._leave_out(key, str(error) or type(error).__name__)
+                if size - checked > _CHECKED_BYTES:
+                    checked = size
+                    self._check_size(size)
             elif isinstance(item, Link):
-                links.append(item)
+                if isinstance(item.href, str):
+                    links.append(item)
+                else:
+                    kind = type(item.href).__name__
+                    self._warn(f"a link is not followed: its place is text, not {kind}")
             elif isinstance(item, str):
                 self._warn(item)
             else:
@@ -158,13 +187,19 @@ class _Reading:
         prefix = self._prefix
         if href is None:
             plain = _PLAIN_KEY.fullmatch(key)
-            return prefix + (key if plain else quote(key, safe="/", errors="replace"))
+            return self._joined(key if plain else quote(key, safe="/", errors="replace"))
         if not _PLAIN_HREF.fullmatch(href):
             self._check(href)
         # `urljoin` takes as long as all else together.
         if href[:1] in ("", "?", "#") or (prefix and href[0] == "/"):
             return resolved_url(Placed(href, self._document.url), self._root_url)
-        return href if not prefix or _SCHEME.match(href) else prefix + href
+        return href if not prefix or _SCHEME.match(href) else self._joined(href)
+
+    def _joined(self, href: str) -> str:
+        place = self._prefix + href
+        if len(place) > _PLAIN_CHARACTERS:
+            self._check(place)
+        return place
 
     def _check(self, href: str) -> None:
         if problem := href_problem(href, https_only=self._https_only):
@@ -173,19 +208,21 @@ class _Reading:
     def _leave_out(self, key: object, problem: str) -> None:
         self._left_out += 1
         if self._left_out <= MOST_PROBLEMS:
-            shown = quoted(key) if isinstance(key, str) else repr(key)
+            shown = quoted_begin(key if isinstance(key, str) else repr(key))
             self._warn(f"{shown} is left out: {problem}")
 
     def _warn(self, text: str) -> None:
         if len(self._warnings) < 2 * MOST_PROBLEMS:
-            self._warnings.append(text)
+            self._warnings.append(_shortened(text))
 
 
 def _prefix(url: str, root_url: str) -> str:
     """Return the folder of a document, relative to the root; empty if it is the root."""
     folder = url.partition("?")[0].rpartition("/")[0] + "/"
     below = folder.removeprefix(root_url)
-    is_below = folder.startswith(root_url) and ":" not in below.partition("/")[0]
+    # A slash or a colon there would make another URL of it.
+    first, slash, _ = below.partition("/")
+    is_below = folder.startswith(root_url) and ":" not in first and bool(first or not slash)
     return below if is_below else folder
 
 

@@ -22,6 +22,8 @@ _BLANKS = re.compile(r"[ \t\r\n]+")  # those of a shell: a name may have others
 _QUOTING = re.compile(r"[\"'\\]")
 _DIGEST = re.compile(r"(?:[A-Za-z0-9_-]+:)?[0-9A-Fa-f]{8,}\Z")
 _SAMPLED_LINES = 20
+# `shlex` takes quadratic time: without a bound, a page of another kind would take hours.
+_MOST_QUOTED_CHARACTERS = 1 << 14
 
 
 def read(document: Document) -> Iterator[Entry]:
@@ -81,4 +83,8 @@ def _lines(document: Document) -> Iterator[tuple[int, str]]:
 
 def _parts(line: str) -> list[str]:
     # Splitting as a shell does takes ten times as long.
-    return shlex.split(line) if _QUOTING.search(line) else _BLANKS.split(line)
+    if not _QUOTING.search(line):
+        return _BLANKS.split(line)
+    if len(line) > _MOST_QUOTED_CHARACTERS:
+        raise ValueError(f"it has quotes and more than {_MOST_QUOTED_CHARACTERS} characters")
+    return shlex.split(line)

@@ -12,9 +12,9 @@ from . import Document, Entry, Link
 __all__ = ["is_likely", "read"]
 
 _FIELDS = {"LastModified": "modified", "ETag": "etag", "StorageClass": "storage_class"}
-_MOST_LEVELS = 16
-_LIKELY_BYTES = 4096
-_PIECE_BYTES = 1 << 16
+_MOST_LEVELS, _LIKELY_BYTES = 16, 4096
+# expat goes over an unfinished token again with each piece: without a bound, quadratic time.
+_PIECE_BYTES, _MOST_TOKEN_BYTES = 1 << 16, 1 << 20
 
 
 def read(document: Document) -> Iterator[Entry | Link]:
@@ -64,7 +64,7 @@ def read(document: Document) -> Iterator[Entry | Link]:
             raise ValueError("it says that there are more objects, but not how to ask for them")
         else:
             query["marker"] = _decoded(page.get("NextMarker", ""), page) or name
-        yield Link("?" + urlencode(query, quote_via=quote), prefix)
+        yield Link("?" + urlencode(query, errors="surrogateescape", quote_via=quote), prefix)
 
 
 def is_likely(document: Document) -> bool:
@@ -86,9 +86,7 @@ def _metadata(one: dict[str, str]) -> dict[str, Any]:
 
 
 def _parsed(body: bytes) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Return the fields of a page, and those of its objects."""
-    page, objects = dict[str, str](), list[dict[str, str]]()
-    names, texts = list[str](), list[str]()
+    page, objects, names, texts = dict[str, str](), list[dict[str, str]](), list[str](), list[str]()
 
     def refuse(*_: object) -> None:
         raise ValueError("it has a DOCTYPE, which no listing has")
@@ -112,9 +110,11 @@ def _parsed(body: bytes) -> tuple[dict[str, str], list[dict[str, str]]]:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler, parser.EndElementHandler = begin, end
-    parser.CharacterDataHandler = texts.append
+    parser.CharacterDataHandler, parser.buffer_text = texts.append, True
     # In pieces: expat goes on to the end of one after a handler has raised.
     for start in range(0, len(body), _PIECE_BYTES):
         parser.Parse(body[start : start + _PIECE_BYTES], False)
+        if start - parser.CurrentByteIndex > _MOST_TOKEN_BYTES:
+            raise ValueError("it is no listing of a bucket: a tag of it is too long")
     parser.Parse(b"", True)
     return page, objects

@@ -93,7 +93,9 @@ def _followed(found: StacItem) -> Iterator[Link]:
 
 
 def _own_link(item: StacItem) -> str:
-    return next((link.href for link in _links_of(item) if link.rel == "self"), "")
+    is_list = bytes(item.links).startswith(b"[")  # if not, only this link is missing
+    links = _links_of(item) if is_list else []
+    return next((link.href for link in links if link.rel == "self"), "")
 
 
 def _links_of(found: StacItem) -> list[_StacLink]:

@@ -63,6 +63,8 @@ def read(document: Document) -> Iterator[Entry | str]:
             found.setdefault(name, {})[field] = value
     if unread and not found:
         raise ValueError(f"line {unread[0]} of the list is no checksum, and no other line is one")
+    if not found and b"\0" in document.body:  # the zeros that a crash leaves in a file
+        raise ValueError("no line of the list is a checksum")
     for name, metadata in found.items():
         yield Entry(name, metadata)
     if unread:

@@ -22,18 +22,20 @@ def is_compressed(body: bytes) -> bool:
     return body.startswith(_MAGIC)
 
 
-def decompressed(body: bytes) -> bytes:
+def decompressed(body: bytes, most_bytes: int = _MOST_BYTES) -> bytes:
     """Decompress a document.
 
     Parameters
     ----------
     body : bytes
         One frame, or several.
+    most_bytes : int, optional
+        The most bytes that it may have then.
 
     Returns
     -------
     bytes
-        At most 1 GiB; beyond 64 MiB, at most 500 times the bytes of `body`.
+        Beyond 64 MiB, at most 500 times the bytes of `body`.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def decompressed(body: bytes) -> bytes:
     zstd = _module()
     if zstd is None:
         raise ValueError("it is compressed: pip install 'staticstore[zstd]', or use Python 3.14")
-    left = min(_MOST_BYTES, max(_ANY_BYTES, _MOST_RATIO * len(body)))
+    left = min(most_bytes, max(_ANY_BYTES, _MOST_RATIO * len(body)))
     pieces: list[bytes] = []
     while body:
         if len(pieces) == _MOST_FRAMES:

@@ -48,11 +48,14 @@ def check_spelling(text: str, *, is_document: bool) -> None:
     path = os.path.expanduser(text)
     if os.path.exists(path) and os.path.isfile(path) == is_document:
         return
+    if is_document and os.path.isdir(path):
+        raise ValueError(f"{quoted(text)} is a folder: name the first document of the index in it")
     path = text.partition("?")[0] if re.match(SCHEME, text) else text
     if not is_document and (named := _INDEX_NAME.search(path)):
         folder = without_secrets(path[: named.start()]) or "."
         raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
-    if bare := _BARE_URL.match(text):
+    # A name without a path is rather that of a file which is not there.
+    if (bare := _BARE_URL.match(text)) and not (is_document and "/" not in bare[0]):
         url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
         raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
 

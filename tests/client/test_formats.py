@@ -764,3 +764,36 @@ def test_values_without_any_mark_are_fetched_by_every_mirror(
     one.files["a"] = b"two"
     mirror(store, tmp_path / "copy")
     assert (tmp_path / "copy" / "data" / "a").read_bytes() == b"two"
+
+
+def test_documents_are_at_so_many_origins_at_most(
+    host: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions without end would take all memory."""
+    monkeypatch.setattr(document_tree, "_MOST_ORIGINS", 2)
+    other, third = host(a=node(entries={"a": {}})), host(b=node(entries={"b": {}}))
+    links = ["c", other.url("a"), third.url("b"), other.url("a") + "?x"]
+    one = host(first=node(links=links), c=node(entries={"c": {}}))
+    store = connect(one.url("first"), tree)
+    assert list(store) == ["a", "c"]
+    (warning,) = store.info()["warnings"]
+    assert warning.endswith("a link is not followed: the index has documents at 2 origins already")
+    assert not third.asked()
+
+
+def test_a_document_whose_entries_grow_beyond_the_bound_is_refused_before_they_take_memory(
+    host: Start,
+) -> None:
+    """An item of STAC repeats its properties in each of its assets."""
+    made = []
+
+    def growing(document: Document) -> Iterator[Entry]:
+        for number in range(1000):
+            made.append(number)
+            yield Entry(f"a{number}", b'{"x":"%b"}' % (document.body * 1000))
+
+    one = host(first=b"x" * 1000)
+    store = StaticStore(one.url("first"), format=growing, poll_interval=0)
+    with pytest.raises(IndexFormatError, match="max_index_bytes"):
+        store.connect(max_index_bytes=3_000_000)
+    assert len(made) < 10

@@ -107,3 +107,21 @@ def test_what_does_not_go_with_a_format_is_a_usage_error(
     cli: Run, sums: Path, option: list[str]
 ) -> None:
     assert cli("ls", "--format", "sums", sums, *option).code == 2
+
+
+def test_a_document_that_cannot_be_read_gets_a_hint_of_the_format(cli: Run, sums: Path) -> None:
+    ended = cli("info", "--format", "s3", sums)
+    assert ended.code == 7
+    assert "--format NAME must be the form of the document" in ended.errors
+    assert "index.json" not in ended.errors
+
+
+def test_a_file_that_is_missing_is_not_taken_for_a_host(cli: Run) -> None:
+    ended = cli("ls", "--format", "stac", "nowhere.json")
+    assert "there is no such file" in ended.errors
+
+
+def test_a_folder_in_the_place_of_a_document_is_a_usage_error(cli: Run, sums: Path) -> None:
+    ended = cli("ls", "--format", "sums", sums.parent)
+    assert ended.code == 2
+    assert "is a folder: name the first document" in ended.errors

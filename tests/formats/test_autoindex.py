@@ -298,3 +298,9 @@ def test_its_pages_are_recognized(page: str) -> None:
 def test_the_json_of_nginx_is_recognized() -> None:
     body = b'[\n{ "name":"a", "type":"file", "mtime":"Sun, 29 Nov 2026 18:00:00 GMT", "size":7 }\n]'
     assert autoindex.is_likely(Document(URL, body, None, None))
+
+
+def test_a_time_that_is_none_spoils_no_file_of_a_json_listing() -> None:
+    body = b'[{"name":"a","type":"file","mtime":"yesterday"},{"name":"b","type":"file","size":1}]'
+    found = autoindex.read(Document("https://data.example.org/", body, None, None))
+    assert list(found) == [Entry("a", {}), Entry("b", {"size": 1})]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from staticstore import tuning
-from staticstore.formats import Document, Entry, Link, conda, zstandard
+from staticstore.formats import Document, Entry, Link, conda, conda_shards, zstandard
 from tests.formats.channels import (
     compressed,
     package,
@@ -370,3 +370,11 @@ def test_its_documents_are_recognized(url: str, body: bytes) -> None:
 )
 def test_others_are_not_recognized(body: bytes) -> None:
     assert not conda.is_likely(Document("https://data.example.org/x", body, None, None))
+
+
+def test_shards_that_are_bombs_take_little_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conda_shards, "_MOST_SHARD_BYTES", 1 << 20)
+    bomb = compressed(bytes(2 << 20))
+    note = f"{hashlib.sha256(bomb).hexdigest()} https://conda.example.org/"
+    with pytest.raises(ValueError, match="too large"):
+        read(bomb, url=INDEX, note=note)

@@ -13,6 +13,7 @@ import pytest
 from staticstore import IndexFormatError
 from staticstore.formats import Document, Entry, Link, Read, known_form, reader_of, sums
 from staticstore.formats.parsing import MOST_PROBLEMS, ParsedDocument, parse
+from staticstore.index.placed import Placed, resolved_url
 
 ROOT = "https://data.example.org/site/"
 
@@ -293,3 +294,54 @@ def test_an_entry_point_that_cannot_be_imported_says_why(install: Any) -> None:
 def test_an_entry_point_does_not_replace_a_form_of_ours(install: Any) -> None:
     install("sums", failing)
     assert reader_of("sums") is sums.read
+
+
+# Hostile documents, and mistakes of forms
+
+
+@pytest.mark.parametrize("metadata", ["{}", None, [1], 5])
+def test_metadata_of_another_kind_spoil_no_other_entry(metadata: Any) -> None:
+    found = parsed(Entry("a", metadata), Entry("b", {}))
+    assert list(found.entries) == ["b"]
+    assert "a mapping or bytes" in found.warnings[0]
+
+
+@pytest.mark.parametrize("href", [["x"], None, 5, b"x"])
+def test_a_link_whose_place_is_no_text_is_reported(href: Any) -> None:
+    found = parsed(Link(href), Link("b"))
+    assert found.links == (Link("b"),)
+    assert "its place is text" in found.warnings[0]
+
+
+@pytest.mark.parametrize("text", ["red \x1b[31m\n" + "x" * 10_000, "x" * 10_000])
+def test_a_warning_of_a_form_is_short_and_has_no_control_characters(text: str) -> None:
+    (warning,) = parsed(text).warnings
+    assert warning.isprintable()
+    assert len(warning) < 500
+
+
+def test_a_long_key_makes_no_long_warning() -> None:
+    (warning,) = parsed(Entry("/" + "x" * 10_000, {})).warnings
+    assert len(warning) < 500
+    assert warning.endswith("is left out: it starts with a slash")
+
+
+@pytest.mark.parametrize("href", ["//user@data.example.org/a", "//*/a"])
+def test_a_reference_to_another_host_is_looked_at_closely(href: str) -> None:
+    found = parsed(Entry("a", {}, href))
+    assert not found.entries
+    assert "its place" in found.warnings[0]
+
+
+@pytest.mark.parametrize("path", ["/x/", "//evil.example.org/", "/"])
+def test_a_folder_that_begins_with_an_empty_segment_is_not_another_host(path: str) -> None:
+    place = place_of(None, f"{ROOT}{path}list.txt", "a")
+    assert place is not None
+    assert resolved_url(Placed(place), ROOT) == f"{ROOT}{path}a"
+
+
+@pytest.mark.parametrize("entry", [Entry("a", {}, "x" * 2000), Entry("é" * 400, {})])
+def test_a_place_that_gets_too_long_by_its_folder_is_reported(entry: Entry) -> None:
+    found = parsed(entry, url=f"https://mirror.example.org/{'y' * 100}/list.txt")
+    assert not found.entries
+    assert "2048 characters" in found.warnings[0]

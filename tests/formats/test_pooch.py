@@ -96,3 +96,10 @@ def test_other_documents_are_not_taken_for_registries(body: bytes) -> None:
 
 def test_a_registry_is_recognized() -> None:
     assert pooch.is_likely(document(REGISTRY))
+
+
+def test_a_page_of_another_kind_does_not_take_quadratic_time() -> None:
+    page = b'{"links":["' + b"x" * 50_000 + b'"]}'
+    with pytest.raises(ValueError, match="quotes and more than"):
+        read(page)
+    assert not pooch.is_likely(document(page))

@@ -220,3 +220,14 @@ def test_what_is_no_listing_is_refused(body: bytes, reason: str) -> None:
 def test_a_listing_is_recognized() -> None:
     assert s3.is_likely(Document(URL, listing([]), None, None))
     assert not s3.is_likely(Document(URL, b"<html></html>", None, None))
+
+
+@pytest.mark.parametrize("begin", [b"<ListBucketResult a='", b"<ListBucketResult><!--"])
+def test_an_endless_tag_does_not_take_quadratic_time(begin: bytes) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        read(begin + b"x" * (3 << 20))
+
+
+def test_an_old_listing_goes_on_behind_a_name_that_is_not_utf8() -> None:
+    body = listing([made("a%FF")], EncodingType="url", IsTruncated="true")
+    assert link(body, "https://data.example.org/?prefix=").href.endswith("marker=a%FF")

@@ -365,3 +365,11 @@ def test_a_document_is_recognized_by_its_version() -> None:
     assert is_likely(document(item()))
     assert not is_likely(document({"type": "FeatureCollection", "features": []}))
     assert not is_likely(document(b'<p>"stac_version"</p>'))
+
+
+def test_an_item_whose_links_are_no_list_spoils_no_other() -> None:
+    items = [{"id": "a", "links": {"rel": "self"}, "assets": {"d": {"href": "a.tif"}}}]
+    items.append({"id": "b", "assets": {"d": {"href": "b.tif"}}})
+    body = json.dumps({"type": "FeatureCollection", "features": items}).encode()
+    found = read(Document("https://data.example.org/items.json", body, None, None))
+    assert [one.href for one in found if isinstance(one, Entry)] == ["a.tif", "b.tif"]

@@ -121,3 +121,8 @@ def test_an_empty_list_lists_nothing() -> None:
 
 def test_a_list_is_recognized() -> None:
     assert sums.is_likely(document(b"%b  a\n" % (b"ab" * 32)))
+
+
+def test_zeros_that_a_crash_left_are_no_empty_list() -> None:
+    with pytest.raises(ValueError, match="no line of the list"):
+        list(sums.read(Document("https://data.example.org/SHA256SUMS", bytes(4096), None, None)))

@@ -7,7 +7,7 @@ import hashlib
 import heapq
 import io
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,10 +23,11 @@ from ...errors import (
 )
 from ...formats import Document
 from ...formats.parsing import MOST_PROBLEMS, ParsedDocument, parse
-from ...index.placed import Placed
+from ...index.placed import Placed, is_data_url
 from ...transport.http.document import Absent
-from ...transport.http.elsewhere import Location, locate
+from ...transport.http.elsewhere import Location, locate, placed_url
 from ...transport.http.failures import status_error
+from ...transport.http.root import origin_of
 from ...transport.http.wire import SizeLimit
 from .current_document import CurrentDocument
 from .documents import excerpt_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ...formats import Link, Read
     from ...index.codec import Raw
     from ...transport.http.document import Fetched
+    from ...transport.http.root import Origin
     from ...transport.http.session import Session
     from ...transport.http.wire import Deadline
 
@@ -42,6 +44,7 @@ __all__ = ["DocumentTree", "MergedEntries"]
 
 _MOST_DOCUMENTS = 100_000
 _MOST_LEVELS = 64
+_MOST_ORIGINS = 256  # each has a session, of some 30 KB
 _PARALLEL_REQUESTS = 8
 _LEAF_POLLS = 24  # polls in which each leaf is asked for once
 _GONE = frozenset({404, 410})
@@ -75,6 +78,7 @@ class _Node:
         self.document = CurrentDocument(*location)
         #: Where it is asked for.
         self.url = location.url
+        self.origin = location.session.root.origin
         self.depth = 0
         self.note: str | None = None
         self.is_leaf = False
@@ -116,6 +120,7 @@ class DocumentTree:
         self._max_bytes = max_bytes
         self._first = _Node(Location(session, root.document))
         self._nodes = {self._first.url: self._first}
+        self._origins: set[Origin] = set()
         self._polls = 0
 
     def __len__(self) -> int:
@@ -178,6 +183,7 @@ class DocumentTree:
         """
         self._polls += 1
         due = self._leaves_due(every)
+        self._origins = {node.origin for node in self._nodes.values()}
         budget = _Budget(self._max_bytes, self._nodes.values())
         reached = {self._first.url: self._first}
         level = [self._first]
@@ -274,7 +280,7 @@ class DocumentTree:
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                said = self._parsed(node, found)
+                said = self._parsed(node, found, partial(limit.check, url=node.url))
                 limit.check(said.size, node.url)
                 node.said = said
                 node.document.validators = found.response.validators
@@ -285,13 +291,13 @@ class DocumentTree:
                 raise
             node.error = error
 
-    def _parsed(self, node: _Node, found: Fetched) -> _Said:
+    def _parsed(self, node: _Node, found: Fetched, check: Callable[[int], object]) -> _Said:
         root_url, url, size = self._session.root.url, found.response.url, len(found.body)
         media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
         body = _moved(found.body)
         document = Document(url, body, media_type or None, node.note)
         try:
-            parsed = parse(self._read, document, root_url)
+            parsed = parse(self._read, document, root_url, check)
         except IndexFormatError as error:
             error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
             raise
@@ -300,12 +306,21 @@ class DocumentTree:
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
-                links.append((locate(Placed(link.href, url), self._session), link))
-            except (TransportError, TypeError) as error:
+                links.append((self._location(Placed(link.href, url)), link))
+            except (TransportError, ValueError) as error:
                 problems.append(f"a link is not followed: {error.args[0]}")
         shown = without_secrets(url)
         warnings = tuple(f"{shown}: {text}" for text in problems)
         return _Said(found.sha256, size, parsed, tuple(links), warnings)
+
+    def _location(self, placed: Placed) -> Location:
+        # A session takes a millisecond and much memory: do not make one to refuse it.
+        is_full = len(self._origins) >= _MOST_ORIGINS and not is_data_url(placed.href)
+        if is_full and origin_of(placed_url(placed, self._session.root)) not in self._origins:
+            raise TransportError(f"the index has documents at {_MOST_ORIGINS} origins already")
+        location = locate(placed, self._session)
+        self._origins.add(location.session.root.origin)
+        return location
 
 
 def _moved(body: bytearray) -> bytes:

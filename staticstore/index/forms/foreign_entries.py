@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import tuning
-from ...errors import IndexFormatError, quoted
+from ...errors import IndexFormatError, quoted_begin
 from .. import codec
 from ..fields import Content, line_problem
 from ..placed import place_problem
@@ -81,7 +81,7 @@ class ForeignEntries(Entries):
     def problems(self) -> tuple[str, ...]:
         """What was left out when it was checked."""
         wrong = list(self._wrong.items())
-        named = [f"{quoted(key)} is left out: {why}" for key, why in wrong[:_MOST_PROBLEMS]]
+        named = [f"{quoted_begin(key)} is left out: {why}" for key, why in wrong[:_MOST_PROBLEMS]]
         more = len(wrong) - len(named)
         return (*named, f"{more} more entries are left out") if more else tuple(named)
 
