@@ -104,6 +104,9 @@ class _Reading:
         entries: dict[str, Raw] = {}
         unchecked: list[str] = []
         links: list[Link] = []
+        kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
+        is_mapping = False
+        metadata: Any  # since a type checker does not see what `is_mapping` means
         for item in read(self._document):
             if isinstance(item, Entry):
                 key, metadata, href = item
@@ -111,8 +114,9 @@ class _Reading:
                     if not isinstance(key, str):
                         raise TypeError(f"a key is text, not {type(key).__name__}")
                     place = self._place(key, href) if self._prefix or href is not None else None
-                    # The first of these is enough for nearly all, and quick.
-                    if type(metadata) is dict or isinstance(metadata, Mapping):
+                    if type(metadata) is not kind:  # they are mostly of one
+                        kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
+                    if is_mapping:
                         entries[key] = self._encoded(metadata, place)
                     else:
                         entries[key] = metadata if place is None else _spliced(metadata, place)
