@@ -124,6 +124,9 @@ FAR_SECONDS = 2e-3
 STALL_SECONDS = 0.02  # without an answer: then twice as many connections
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
 CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
+# A document that has more bytes, as sent, is requested by itself: its deadline grows while it
+# is received.  Larger: more memory, since eight are under way.  benchmark: stac-catalog
+CARRIED_DOCUMENT_BYTES = 1 << 20
 # Memory for such bodies is taken whole, at first.  A larger one may be nothing but a claim.
 # benchmark: zarr-large
 ROOM_MADE_BYTES = range(1 << 17, (1 << 22) + 1)

@@ -121,6 +121,10 @@ class _Reading:
         unchecked: list[str] = []
         links: list[Link] = []
         size = checked = 0
+        kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
+        is_mapping = False
+        raw: Raw
+        metadata: Any  # since a type checker does not see what `is_mapping` means
         for item in read(self._document):
             if isinstance(item, Entry):
                 key, metadata, href = item
@@ -128,15 +132,16 @@ class _Reading:
                     if not isinstance(key, str):
                         raise TypeError(f"a key is text, not {type(key).__name__}")
                     place = self._place(key, href) if self._prefix or href is not None else None
-                    # The first of these is enough for nearly all, and quick.
-                    if type(metadata) is dict or isinstance(metadata, Mapping):
-                        raw: Raw = self._encoded(metadata, place)
-                    elif isinstance(metadata, _RAW):
+                    if type(metadata) is not kind:  # they are mostly of one
+                        kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
+                    if is_mapping:
+                        raw = self._encoded(metadata, place)
+                    elif issubclass(kind, _RAW):
                         raw = metadata if place is None else _spliced(metadata, place)
                         unchecked.append(key)
                     else:
-                        kind = type(metadata).__name__
-                        raise TypeError(f"its metadata are a mapping or bytes, not {kind}")
+                        text = f"its metadata are a mapping or bytes, not {kind.__name__}"
+                        raise TypeError(text)
                     entries[key] = raw
                     size += len(raw)  # a form may repeat what a document says once
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -148,8 +153,8 @@ class _Reading:
                 if isinstance(item.href, str):
                     links.append(item)
                 else:
-                    kind = type(item.href).__name__
-                    self._warn(f"a link is not followed: its place is text, not {kind}")
+                    what = type(item.href).__name__
+                    self._warn(f"a link is not followed: its place is text, not {what}")
             elif isinstance(item, str):
                 self._warn(item)
             else:

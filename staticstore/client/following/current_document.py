@@ -9,6 +9,7 @@ from ... import tuning
 from ...errors import TransportError
 from ...transport.http.document import Absent, Fetched
 from ...transport.http.failures import FIELD_REFUSED
+from ...transport.many.request import SizedRequest
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
@@ -36,6 +37,8 @@ class CurrentDocument:
 
     Attributes
     ----------
+    session : Session
+        As given.
     validators : mapping
         Header fields of a conditional request; empty for none.
     requests : int
@@ -43,10 +46,31 @@ class CurrentDocument:
     """
 
     def __init__(self, session: Session, url_path: str) -> None:
-        self._session = session
+        self.session = session
         self._url_path = url_path
         self.validators: Mapping[str, str] = {}
         self.requests = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is requested."""
+        return self.session.root.join(self._url_path)
+
+    def request(self, most_bytes: int) -> SizedRequest:
+        """Return a request for a carrier, which any answer but a good one repeats by `ask`.
+
+        Parameters
+        ----------
+        most_bytes : int
+            The most that the body may have, as it is sent.
+        """
+        fields = {**DOCUMENT_FIELDS, **self._conditions()}
+        return SizedRequest(self._url_path, most_bytes, fields=fields)
+
+    def _conditions(self) -> Mapping[str, str]:
+        # Of the next request.
+        is_due = (self.requests + 1) % tuning.UNCONDITIONAL_EVERY_REQUESTS == 0
+        return {} if is_due else self.validators
 
     def ask(
         self,
@@ -76,13 +100,12 @@ class CurrentDocument:
         IndexFormatError
             It is too large.
         """
+        conditions = {} if is_doubtful else self._conditions()
         self.requests += 1
-        is_due = self.requests % tuning.UNCONDITIONAL_EVERY_REQUESTS == 0
-        conditions = {} if is_doubtful or is_due else self.validators
         first = conditions or (_NO_CACHE if is_doubtful else {})
         for fields in (first, _NO_CACHE):
             refused = FIELD_REFUSED if fields is conditions else frozenset()
-            found = self._session.fetch(
+            found = self.session.fetch(
                 self._url_path,
                 headers={**DOCUMENT_FIELDS, **fields},
                 deadline=deadline,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import heapq
 import io
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,17 +28,18 @@ from ...transport.http.document import Absent
 from ...transport.http.elsewhere import Location, locate, placed_url
 from ...transport.http.failures import status_error
 from ...transport.http.root import origin_of
-from ...transport.http.wire import SizeLimit
+from .budget import Budget
 from .current_document import CurrentDocument
 from .documents import excerpt_of
+from .many_documents import Received, ask_many, received
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
     from ...index.codec import Raw
-    from ...transport.http.document import Fetched
     from ...transport.http.root import Origin
     from ...transport.http.session import Session
-    from ...transport.http.wire import Deadline
+    from ...transport.http.wire import Deadline, SizeLimit
+    from ...transport.many.request import SizedAnswer
 
 __all__ = ["DocumentTree", "MergedEntries"]
 
@@ -184,7 +185,8 @@ class DocumentTree:
         self._polls += 1
         due = self._leaves_due(every)
         self._origins = {node.origin for node in self._nodes.values()}
-        budget = _Budget(self._max_bytes, self._nodes.values())
+        sizes = {node.url: node.said.size for node in self._nodes.values() if node.said is not None}
+        budget = Budget(self._max_bytes, sizes)
         reached = {self._first.url: self._first}
         level = [self._first]
         try:
@@ -249,7 +251,52 @@ class DocumentTree:
 
     # -- one document --------------------------------------------------------------------
 
-    def _ask_all(self, nodes: list[_Node], deadline: Deadline, budget: _Budget) -> None:
+    def _ask_all(self, nodes: list[_Node], deadline: Deadline, budget: Budget) -> None:
+        if len(nodes) > 1:
+            self._ask_singly(self._ask_together(nodes, deadline, budget), deadline, budget)
+        else:
+            self._ask_singly(nodes, deadline, budget)
+        if budget.error is not None:
+            raise budget.error
+        if any(node.error for node in nodes) and deadline.left <= 0:
+            raise TransportTimeout(
+                "the documents of the index took longer than index_deadline", url=self._first.url
+            )
+
+    def _ask_together(
+        self, nodes: Iterable[_Node], deadline: Deadline, budget: Budget
+    ) -> list[_Node]:
+        """Ask for documents by the carrier; return those that have to be asked for singly."""
+        own, others = {}, []
+        for node in nodes:
+            if node.document.session.root.origin == self._session.root.origin:
+                own[node.document] = node
+            else:
+                others.append(node)
+        with contextlib.closing(ask_many(own, deadline, at_once=_PARALLEL_REQUESTS)) as answers:
+            for document, answer in answers:
+                node = own[document]
+                if answer is None or not self._take(node, answer, budget):
+                    others.append(node)
+                if budget.error is not None:
+                    break
+        return others
+
+    def _take(self, node: _Node, answer: SizedAnswer, budget: Budget) -> bool:
+        limit = budget.limit(node.url)
+        self._begin(node)
+        try:
+            if answer.status == 200:
+                found = received(node.document, answer, limit)
+                if found is None:
+                    return False
+                self._hear(node, found, limit)
+        except StoreError as error:
+            node.error = error
+        node.document.requests += 1
+        return True
+
+    def _ask_singly(self, nodes: list[_Node], deadline: Deadline, budget: Budget) -> None:
         ask = partial(self._ask, deadline=deadline, budget=budget)
         if len(nodes) < 2:
             for node in nodes:
@@ -260,18 +307,12 @@ class DocumentTree:
             with Workers(_PARALLEL_REQUESTS, "staticstore documents") as threads:
                 for one in [threads.submit(partial(ask, node)) for node in nodes]:
                     one.result()
-        if budget.error is not None:
-            raise budget.error
-        if any(node.error for node in nodes) and deadline.left <= 0:
-            raise TransportTimeout(
-                "the documents of the index took longer than index_deadline", url=self._first.url
-            )
 
-    def _ask(self, node: _Node, *, deadline: Deadline, budget: _Budget) -> None:
+    def _ask(self, node: _Node, *, deadline: Deadline, budget: Budget) -> None:
         if deadline.left <= 0 or budget.error is not None:
             node.error = TransportTimeout("there was no time left for it", url=node.url)
             return
-        node.asked, node.error, node.is_gone = self._polls, None, False
+        self._begin(node)
         absent = _GONE if node.is_leaf else frozenset[int]()
         try:
             limit = budget.limit(node.url)
@@ -280,10 +321,10 @@ class DocumentTree:
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                said = self._parsed(node, found, partial(limit.check, url=node.url))
-                limit.check(said.size, node.url)
-                node.said = said
-                node.document.validators = found.response.validators
+                response, body = found.response, _moved(found.body)
+                content_type = response.header("Content-Type")
+                of_response = response.url, body, found.sha256, content_type, response.validators
+                self._hear(node, Received(*of_response), limit)
         except NotConnectedError:
             raise
         except StoreError as error:
@@ -291,18 +332,26 @@ class DocumentTree:
                 raise
             node.error = error
 
-    def _parsed(self, node: _Node, found: Fetched, check: Callable[[int], object]) -> _Said:
-        root_url, url, size = self._session.root.url, found.response.url, len(found.body)
-        media_type = (found.response.header("Content-Type") or "").partition(";")[0].strip().lower()
-        body = _moved(found.body)
+    def _begin(self, node: _Node) -> None:
+        node.asked, node.error, node.is_gone = self._polls, None, False
+
+    def _hear(self, node: _Node, found: Received, limit: SizeLimit) -> None:
+        said = self._parsed(node, found, partial(limit.check, url=node.url))
+        limit.check(said.size, node.url)
+        node.said = said
+        node.document.validators = found.validators
+
+    def _parsed(self, node: _Node, found: Received, check: Callable[[int], object]) -> _Said:
+        root_url, (url, body) = self._session.root.url, found[:2]
+        media_type = (found.content_type or "").partition(";")[0].strip().lower()
         document = Document(url, body, media_type or None, node.note)
         try:
             parsed = parse(self._read, document, root_url, check)
         except IndexFormatError as error:
-            error.args = (f"{error.args[0]}; {excerpt_of(found.response, body)}",)
+            error.args = (f"{error.args[0]}; {excerpt_of(found.content_type, body)}",)
             raise
         # A form may have decompressed it.
-        size = max(size, sum(map(len, parsed.entries.values())))
+        size = max(len(body), sum(map(len, parsed.entries.values())))
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:
@@ -331,55 +380,6 @@ def _moved(body: bytearray) -> bytes:
         moved.write(body[-piece:])
         del body[-piece:]
     return moved.getvalue()  # without a copy
-
-
-class _Budget:
-    """The bytes of all documents, those that are being received included; thread-safe."""
-
-    def __init__(self, most_bytes: int, nodes: Iterable[_Node]) -> None:
-        self._most_bytes = most_bytes
-        self._sizes = {node.url: node.said.size for node in nodes if node.said is not None}
-        self._total = sum(self._sizes.values())
-        self._lock = threading.Lock()
-        #: Set once there are too many.
-        self.error: StoreError | None = None
-
-    def limit(self, url: str) -> SizeLimit:
-        """Return the limit of one document, which counts the bytes of the others, too."""
-        limit = _SharedLimit(self._most_bytes, "the index", "max_index_bytes")
-        limit.budget = self
-        limit.document_url = url
-        return limit
-
-    def check(self, limit: SizeLimit, count: int, url: str) -> None:
-        """Count the bytes of a document so far.
-
-        Raises
-        ------
-        IndexFormatError
-            All together have too many.
-        """
-        with self._lock:
-            self._total += count - self._sizes.get(url, 0)
-            self._sizes[url] = count
-            total = self._total
-        try:
-            SizeLimit.check(limit, total, url)
-        except IndexFormatError as error:
-            self.error = error
-            raise
-
-
-class _SharedLimit(SizeLimit):
-    # None in a copy with other bytes.
-    budget: _Budget | None = None
-    document_url = ""
-
-    def check(self, count: int, url: str) -> None:
-        if self.budget is None:
-            super().check(count, url)
-        else:
-            self.budget.check(self, count, self.document_url)
 
 
 def _check_failures(asked: list[_Node]) -> None:

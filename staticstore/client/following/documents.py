@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...index.blocks import Stretch
     from ...index.freshness import Freshness
     from ...index.head import Document, Role
-    from ...transport.http.response import Response
     from ...transport.http.session import Session
 
 __all__ = ["Documents", "RootReader", "Sighting", "excerpt_of", "with_excerpt", "with_hint"]
@@ -329,17 +328,16 @@ def _mismatch(session: Session, document: Document, actual: str) -> IntegrityErr
     )
 
 
-def excerpt_of(response: Response, body: bytes | bytearray) -> str:
+def excerpt_of(content_type: str | None, body: bytes | bytearray) -> str:
     """Return what the host has sent: its type, and how it begins."""
     start = body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
-    content_type = response.header("Content-Type")
     sent = "a document of no type" if content_type is None else ascii(content_type)
     return f"the host sent {sent}, which begins {start!a}"
 
 
 def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
     """Return the text of an error, and the beginning of what the host has sent."""
-    return f"{error}; {excerpt_of(fetched.response, fetched.body)}"
+    return f"{error}; {excerpt_of(fetched.response.header('Content-Type'), fetched.body)}"
 
 
 def with_hint(text: str, fetched: Fetched) -> str:

@@ -142,7 +142,9 @@ def _prepared(
 ) -> SubmittedRequest | None:
     if template.signer is None:
         return SubmittedRequest(template, request, done)
-    fields = {} if request.start is None else {"Range": f"bytes={request.range}"}
+    fields = dict(request.fields or {})
+    if request.start is not None:
+        fields["Range"] = f"bytes={request.range}"
     try:
         signed = template.signer.signed(request.url_path, fields)
     except Exception:  # a single request raises it

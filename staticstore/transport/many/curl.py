@@ -36,10 +36,14 @@ _LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 _MOST_HEADS = 100  # before one body: interim answers have heads, too
-_INTERIM = b"HTTP/1.1 10"
+# Answers without a body: interim ones, and "not modified".
+_BARE = (b"HTTP/1.1 10", b"HTTP/1.1 304", b"HTTP/1.0 304")
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
-_FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
+_FIELDS = re.compile(
+    rb"^(content-encoding|content-range|content-type|etag|last-modified):[ \t]*([^\r\n]*)",
+    re.I | re.M,
+)
 
 
 class CurlCarrier(Carrier):
@@ -255,16 +259,19 @@ class _Transfer:
         self._most = request.size
         self._head, self._heads = io.BytesIO(), 0
         self._body = io.BytesIO()  # a new one: its bytes are the answer's, without a copy
-        if request.size in tuning.ROOM_MADE_BYTES:
+        if request.size in tuning.ROOM_MADE_BYTES and request.fields is None:
             # A buffer that grows is copied again and again, each time into fresh memory.
             self._body.seek(request.size - 1)
             self._body.write(b"\0")
             self._body.seek(0)
         if signed is not None:
             self.handle.setopt(pycurl.HTTPHEADER, field_lines(signed.headers))
-        elif self._has_own_fields:
-            self.handle.setopt(pycurl.HTTPHEADER, field_lines(template.headers))
-        self._has_own_fields = signed is not None
+        elif self._has_own_fields or request.fields:
+            fields = request.headers(template.headers)
+            self.handle.setopt(pycurl.HTTPHEADER, field_lines(fields))
+        self._has_own_fields = signed is not None or bool(request.fields)
+        # A document that says that it is too large is not received; 0 means any size.
+        self.handle.setopt(pycurl.MAXFILESIZE, 0 if request.fields is None else request.size)
         url = template.join(request.url_path) if signed is None else signed.url
         self.handle.setopt(pycurl.URL, url)
         # A signed one has the field already.
@@ -327,8 +334,8 @@ class _Transfer:
         head = self._last_head(heads)
         if (coding := _CODING.search(head)) is not None:
             return coding[1].lower() == b"chunked"
-        # Interim answers have no body, nor has the answer of a proxy to CONNECT.
-        is_bare = self._has_proxy or head.startswith(_INTERIM)
+        # The answer of a proxy to CONNECT has no body, either.
+        is_bare = self._has_proxy or head.startswith(_BARE)
         return is_bare or _LENGTH_OR_CLOSE.search(head) is not None
 
     @staticmethod
@@ -363,9 +370,12 @@ class _Transfer:
     def _answer(self, request: SizedRequest) -> SizedAnswer | None:
         heads = self._head.getvalue()
         fields: dict[str, str] = {}
-        if request.start is not None or b"encoding" in heads.lower():
-            for name, value in _FIELDS.findall(self._last_head(heads)):
-                fields[name.decode().lower()] = value.decode("latin-1").strip()
+        wants_fields = request.start is not None or request.fields is not None
+        if wants_fields or b"encoding" in heads.lower():
+            head = self._last_head(heads).partition(b"\r\n\r\n")[0]  # without trailers
+            for field, text in _FIELDS.findall(head):
+                name, value = field.decode().lower(), text.decode("latin-1").strip()
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         self._body.truncate()  # to what has come: there may be room for more
         return accepted(request, status, fields, self._body.getvalue())

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ByteRange", "SizedAnswer", "SizedRequest", "accepted", "coalesced", "refusal"]
 
+_CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
+
 
 class ByteRange(NamedTuple):
     """Some bytes of a value or file: half-open, not empty."""
@@ -23,16 +25,22 @@ class ByteRange(NamedTuple):
 
 
 class SizedRequest(NamedTuple):
-    """A request for a file of known size, or for a part of one."""
+    """A request for a file of known size, for a part of one, or for a document."""
 
     #: Quoted path below the root.
     url_path: str
-    #: Bytes that the answer must have; at least one, of a part.
+    #: Bytes that the answer must have; at least one, of a part.  Of a document, the most.
     size: int
     #: Offset of the part; None for the whole.
     start: int | None = None
     #: Bytes of the whole of which this is a part, if known.
     total: int | None = None
+    #: Header fields, which replace those of all requests; of a document alone.
+    fields: Mapping[str, str] | None = None
+
+    def headers(self, common: Mapping[str, str]) -> Mapping[str, str]:
+        """Return its header fields: those of all requests, unless it has its own."""
+        return {**common, **self.fields} if self.fields else common
 
     @property
     def range(self) -> str:
@@ -47,6 +55,10 @@ class SizedAnswer(NamedTuple):
     body: bytes
     #: The entity tag, if it is a strong one.
     etag: str | None
+    #: Of a document 304, too.
+    status: int = 200
+    #: The header fields of a document; names in lower case, or of any case.
+    headers: Mapping[str, str] | None = None
 
 
 def refusal(status: int, url: str) -> HTTPStatusError | None:
@@ -59,6 +71,8 @@ def accepted(
 ) -> SizedAnswer | None:
     """Return an answer if it is exactly what was requested, else None.
 
+    The body of a document is not decoded, and 304 only accepted if there was a condition.
+
     Parameters
     ----------
     request : SizedRequest
@@ -70,6 +84,10 @@ def accepted(
     body : bytes
         As it was sent.
     """
+    if request.fields is not None:
+        is_answer = status == 200 or (status == 304 and not _CONDITIONS.isdisjoint(request.fields))
+        fits = is_answer and len(body) <= request.size
+        return SizedAnswer(body, None, status, headers) if fits else None
     if len(body) != request.size or codings_of(headers.get("content-encoding")):
         return None
     if request.start is None:

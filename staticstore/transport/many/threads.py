@@ -128,7 +128,7 @@ class ThreadCarrier(Carrier):
         """Send a request; return its outcome, and the error to report."""
         template, request, signed, report = one.template, one.request, one.signed, one.report
         if signed is None:
-            headers = dict(template.headers)
+            headers = dict(request.headers(template.headers))
             if request.start is not None:
                 headers["Range"] = f"bytes={request.range}"
             # urllib3 logs what it sees of the target: not a query, which may be a secret.
@@ -170,5 +170,7 @@ class ThreadCarrier(Carrier):
             return error if is_final else None, error
         finally:
             current.allowance = current.note_socket = None
+        if failure is not None:
+            return None, failure
         outcome = accepted(request, response.status, response.headers, body)
-        return outcome, failure or refusal(response.status, one.url)
+        return outcome, refusal(response.status, one.url)
