@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, NotConnectedError, StoreError
-from ..index.fields import Content
 from ..index.queries import DelegatedQueries
 from .value import URLValue
 
@@ -73,8 +72,8 @@ class Values(Mapping[str, URLValue]):
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
-        metadata = self.index[key]
-        return URLValue(key, metadata, Content.of(metadata), self.access)
+        metadata, content = self.index.described(key)
+        return URLValue(key, metadata, content, self.access)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""

@@ -97,6 +97,13 @@ class _Codec:
             forbid_unknown_fields=True,
             gc=False,
         )
+        placed = msgspec.defstruct(
+            "Placed",
+            [("href", str)],
+            namespace={"base": None},
+            forbid_unknown_fields=True,
+            gc=False,
+        )
         contents = msgspec.defstruct(
             "Contents",
             [
@@ -104,8 +111,10 @@ class _Codec:
                 ("sha256", digest | None, None),
                 ("place", place | None, None),
                 ("modified", str | None, None),
+                ("placed", placed | None, None),
             ],
             rename={"place": "packed"},
+            namespace={"checksum": None},
             gc=False,
         )
         self.decode_contents = json.Decoder(dict[str, contents]).decode  # type: ignore[valid-type]

@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 from ..errors import IndexFormatError, InvalidKeyError
 from . import codec
-from .codec import PACK_HREF, SHA256
+from .codec import SHA256
+from .hidden import Place, place_of
+from .placed import Placed, href_problem, placed_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,23 +25,19 @@ if TYPE_CHECKING:
 __all__ = [
     "PUBLISHER_FIELDS",
     "Content",
-    "Place",
     "are_keys",
     "canonical_line",
     "canonical_lines",
     "check_key",
     "entry_problem",
-    "hide_packed",
-    "is_packed",
     "key_problem",
     "key_to_path",
     "key_to_url_path",
     "line_problem",
     "parse_media_type",
     "parse_time",
-    "place_of",
+    "place_problem",
     "time_text",
-    "visible_metadata",
 ]
 
 #: The fields that the publisher writes itself; they may not be given by hand.
@@ -62,15 +60,8 @@ _HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
 _WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
 _WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
 _MOST_SEGMENT_BYTES = 255  # on nearly every file system
-
-
-class Place(NamedTuple):
-    """Where in a pack the bytes of a value also are."""
-
-    #: The pack: ``packs/<sha256>.zip``.
-    href: str
-    #: Bytes before the value.
-    offset: int
+# Digests of foreign indexes and their hex digits, the best first.
+_CHECKSUMS = {"sha512": 128, "sha1": 40, "md5": 32}
 
 
 class Content(NamedTuple):
@@ -88,23 +79,53 @@ class Content(NamedTuple):
     place: Place | None
     #: The text of the field, or None; `parse_time` checks it.
     modified: str | None = None
+    #: Where the value is, if not below ``data/``.
+    placed: Placed | None = None
+    #: Another digest than a sha256, such as ``"md5:…"``, that the bytes are compared with; only
+    #: without a sha256, and in foreign indexes.  It says nothing of who made the bytes.
+    checksum: str | None = None
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Content:
+    def of(cls, entry: Mapping[str, Any], *, has_checksums: bool = False) -> Content:
         """Read the fields of an entry.
+
+        Parameters
+        ----------
+        entry : mapping
+            The entry, with its hidden fields.
+        has_checksums : bool, optional
+            Whether ``sha512``, ``sha1`` and ``md5`` are digests of the value, not plain
+            metadata.
 
         Examples
         --------
         >>> Content.of({"size": 3, "sha256": "no digest", "packed": ["../1.zip", 30]})
-        Content(size=3, sha256=None, place=None, modified=None)
+        Content(size=3, sha256=None, place=None, modified=None, placed=None, checksum=None)
         """
         size, sha256, modified = entry.get("size"), entry.get("sha256"), entry.get("modified")
+        if not (isinstance(sha256, str) and re.match(SHA256, sha256)):
+            sha256 = None
         return cls(
             size=size if type(size) is int and 0 <= size < 1 << 63 else None,
-            sha256=sha256 if isinstance(sha256, str) and re.match(SHA256, sha256) else None,
+            sha256=sha256,
             place=place_of(entry.get("packed")),
             modified=modified if isinstance(modified, str) else None,
+            placed=placed_of(entry["placed"]) if "placed" in entry else None,
+            checksum=_checksum_of(entry) if has_checksums and sha256 is None else None,
         )
+
+    @property
+    def digest(self) -> str | None:
+        """The digest that the bytes must have, with its algorithm: ``"sha256:…"``; or None."""
+        return self.checksum if self.sha256 is None else f"sha256:{self.sha256}"
+
+
+def _checksum_of(entry: Mapping[str, Any]) -> str | None:
+    for name, count in _CHECKSUMS.items():
+        text = entry.get(name)
+        if isinstance(text, str) and len(text) == count and re.fullmatch(r"[0-9a-f]+", text):
+            return f"{name}:{text}"
+    return None
 
 
 def parse_media_type(value: object) -> str | None:
@@ -152,32 +173,6 @@ def time_text(time: datetime) -> str:
 
     utc = time - (time.utcoffset() or timedelta(0))
     return utc.replace(tzinfo=None).isoformat() + "Z"
-
-
-def is_packed(value: Any) -> bool:
-    """Return whether `value` is ``[href, offset]``, the place of a value in a pack."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and type(value[1]) is int
-        and value[1] >= 0
-    )
-
-
-def place_of(packed: Any) -> Place | None:
-    """Return the place in a pack; None if `packed` does not name a pack by its digest.
-
-    Examples
-    --------
-    >>> place_of(["packs/" + "ab" * 32 + ".zip", 30]).offset
-    30
-    >>> place_of([".git/config", 0]) is None
-    True
-    """
-    if not is_packed(packed) or not re.match(PACK_HREF, packed[0]):
-        return None
-    return Place(*packed)
 
 
 def key_problem(key: object) -> str | None:
@@ -307,8 +302,17 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
     return PurePath(*segments)
 
 
-def entry_problem(key: str, raw: Raw) -> str | None:
+def entry_problem(key: str, raw: Raw, *, https_only: bool = False) -> str | None:
     """Return why an entry is left out of the index; None if it is valid.
+
+    Parameters
+    ----------
+    key : str
+        Its key.
+    raw : bytes
+        The entry, as it came.
+    https_only : bool, optional
+        As of `href_problem`.
 
     Raises
     ------
@@ -323,13 +327,21 @@ def entry_problem(key: str, raw: Raw) -> str | None:
         raise IndexFormatError(f"the entry cannot be read: {error}", key=key) from error
     if problem := key_problem(key):
         return problem
-    return None if isinstance(metadata, dict) else "its metadata is not a JSON object"
+    if not isinstance(metadata, dict):
+        return "its metadata is not a JSON object"
+    return place_problem(metadata, https_only=https_only)
 
 
-def line_problem(key: str, raw: Raw) -> str | None:
+def place_problem(metadata: Mapping[str, Any], *, https_only: bool) -> str | None:
+    """Return why an entry may not say where its value is; None if it may, or does not."""
+    placed = placed_of(metadata.get("placed"))
+    return None if placed is None else href_problem(placed.href, https_only=https_only)
+
+
+def line_problem(key: str, raw: Raw, *, https_only: bool = False) -> str | None:
     """Return why an entry is left out of an index that is already in use; None if it is valid."""
     try:
-        return entry_problem(key, raw)
+        return entry_problem(key, raw, https_only=https_only)
     except IndexFormatError as error:
         return str(error)
 
@@ -371,16 +383,3 @@ def canonical_lines(items: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
         if len(entries) == len(items) and codec.decode_entries(b"{%b}" % text) == entries:
             return text
     return b",\n".join(canonical_line(key, metadata) for key, metadata in items)
-
-
-def visible_metadata(raw: Raw) -> dict[str, Any]:
-    """Decode an entry; what only the reader uses is left out (`hide_packed`)."""
-    metadata: dict[str, Any] = codec.decode(raw)
-    hide_packed(metadata)
-    return metadata
-
-
-def hide_packed(metadata: dict[str, Any]) -> None:
-    """Delete the field of an entry that only the reader uses (``packed``)."""
-    if is_packed(metadata.get("packed")):
-        del metadata["packed"]

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from ..query.comparison import field_value
 from ..query.conditions import Conditions, Where, selected, selection
 from ..query.sort_order import SortOrder, check_limit
-from .fields import hide_packed
 from .forms.field_index import NOT_INDEXED, frozen, is_hidden
+from .hidden import HIDDEN_FIELDS, hide
 from .tables.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         if where is None and sort is None and limit is None and len(equals) == 1:
             # Without `Conditions` (benchmark: query unique)
             ((field, value),) = equals.items()
-            if type(value) is str and field != "packed":
+            if type(value) is str and field not in HIDDEN_FIELDS:
                 return iter(self.stored.keys_with(field, value))
         most = None if limit is None else check_limit(limit)
         order = None if sort is None else SortOrder(sort) or None
@@ -172,8 +173,8 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         else:  # sorted
             entries = ((key, self[key]) for key in keys)
         for key, metadata in entries:
-            if "packed" in metadata:
-                hide_packed(metadata)
+            if "packed" in metadata or "placed" in metadata:
+                hide(metadata)
             if not left or left.match(metadata):
                 yield key, metadata
 
@@ -293,8 +294,8 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         >>> list(Index.from_entries({"a": {"size": 5, "title": "A"}, "b": {}}).field_values("size"))
         [('a', 5), ('b', None)]
         """
-        if field == "packed":  # may be hidden
-            return ((key, metadata.get(field)) for key, metadata in self.query())
+        if is_hidden(field):
+            return ((key, field_value(entry, field)) for key, entry in self.query())
         return self.stored.values_of(field)
 
 

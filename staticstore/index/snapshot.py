@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from . import codec
-from .fields import Content, is_packed, visible_metadata
+from .fields import Content
 from .forms.entries import Entries
 from .forms.lines import Lines
 from .forms.parsing import build, parse
+from .hidden import hide, is_packed, visible_metadata
 from .notebook import index_html
 from .queries import Queries
 
@@ -201,6 +202,25 @@ class Index(Queries):
         """Return the JSON text of an entry as it came, or None; to compare and to copy it."""
         return self.stored.get(key) if isinstance(key, str) else None
 
+    def described(self, key: str) -> tuple[dict[str, Any], Content]:
+        """Return the metadata of a key, a copy, and what its entry says of its value's bytes.
+
+        Raises
+        ------
+        KeyError
+            There is no such key.
+        """
+        raw = self.raw(key)
+        if raw is None:
+            raise KeyError(key)
+        return self._described(key, raw)
+
+    def _described(self, key: str, raw: Raw) -> tuple[dict[str, Any], Content]:
+        entry = codec.decode(raw)
+        content = self.stored.content_of(key, entry)
+        hide(entry)
+        return entry, content
+
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.
 
@@ -244,11 +264,15 @@ class Index(Queries):
         return self.stored.keys_of_other_bytes(other.stored, is_final=is_final)
 
     def differs(self, other: Index, key: str) -> bool:
-        """Return whether the visible metadata of a key is not the same in both."""
+        """Return whether a key has other metadata in the other snapshot, or another place.
+
+        A digest identifies the value: with a sha256, where it is does not matter.
+        """
         mine, theirs = self.raw(key), other.raw(key)
         if mine is None or theirs is None:
             return mine is not theirs
-        return visible_metadata(mine) != visible_metadata(theirs)
+        (here, before), (there, after) = self._described(key, mine), other._described(key, theirs)
+        return here != there or (before.placed != after.placed and after.sha256 is None)
 
     def differing_keys(self, other: Index) -> Iterator[str]:
         """Yield the keys whose visible metadata is not the same in both, in no order.

@@ -15,8 +15,8 @@ import pytest
 
 from staticstore import IndexFormatError, IntegrityError, StaticStore, mirror, publish
 from staticstore.index.blocks import named_documents
-from staticstore.index.fields import place_of
 from staticstore.index.head import Document, Head, Role
+from staticstore.index.hidden import place_of
 from staticstore.site.documents.document_files import write_document
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.verify import verify_site

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index.fields import Content, is_packed, parse_media_type, parse_time, time_text
+from staticstore.index.fields import Content, parse_media_type, parse_time, time_text
+from staticstore.index.hidden import is_packed
 from tests.index.strategies import metadata, quick
 
 DIGEST = "0123456789abcdef" * 4

@@ -13,9 +13,10 @@ from ... import tuning
 from ...errors import IndexFormatError, IntegrityError, quoted
 from ...index import codec
 from ...index.blocks import BlockRoot, Stretch, holding, read_root
-from ...index.fields import Content, line_problem, visible_metadata
+from ...index.fields import Content, line_problem
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
+from ...index.hidden import hide, visible_metadata
 from ...index.queries import DelegatedQueries
 from ...processes import PerProcess, is_held
 from ...transport.http.wire import Deadline
@@ -184,6 +185,16 @@ class LazyIndex(DelegatedQueries):
         if raw is None:
             raise KeyError(key)
         return visible_metadata(raw)
+
+    def described(self, key: str) -> tuple[dict[str, Any], Content]:
+        """Return the metadata of a key, and what of the value's bytes: `Index.described`."""
+        raw = self.raw(key)
+        if raw is None:
+            raise KeyError(key)
+        entry = codec.decode(raw)
+        content = Content.of(entry)
+        hide(entry)
+        return entry, content
 
     def __contains__(self, key: object) -> bool:
         """Return whether the index has a key."""

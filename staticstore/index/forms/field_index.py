@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import tuning
+from ..hidden import HIDDEN_FIELDS
 
 __all__ = [
     "NOT_INDEXED",
@@ -204,4 +205,4 @@ def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
 
 def is_hidden(field: str) -> bool:
     """Return whether a field, or what it reaches into, may be hidden."""
-    return field == "packed" or field.startswith("packed.")
+    return field.partition(".")[0] in HIDDEN_FIELDS

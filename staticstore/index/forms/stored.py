@@ -36,9 +36,9 @@ _KEY = operator.itemgetter(0)
 class Stored(ABC):
     """Entries in key order, never changed; shared by snapshots and threads.
 
-    There are four forms: `Entries` are a dictionary, `Lines` the lines of a
-    document in canonical form, `UncheckedLines` such lines that are checked
-    later, and an `Overlay` is changes of one of these.
+    There are four forms: `Entries` are a dictionary, `Lines` the lines of a document in
+    canonical form, `UncheckedLines` such lines that are checked later, and an `Overlay` is
+    changes of one of these.
     """
 
     #: The changes laid over `base`.
@@ -59,9 +59,7 @@ class Stored(ABC):
         return True
 
     def checking(self) -> Iterator[None]:
-        """Check what is not checked yet, 16 KiB a step.
-
-        What is read meanwhile is checked first.
+        """Check what is not checked yet, 16 KiB a step; what is read meanwhile, first.
 
         Raises
         ------
@@ -71,13 +69,7 @@ class Stored(ABC):
         return iter(())
 
     def checked(self) -> Stored:
-        """Return these entries after checking all of them.
-
-        Raises
-        ------
-        IndexFormatError
-            The document is not an index.
-        """
+        """Return these entries after checking all of them; raises as `checking`."""
         return self
 
     @property
@@ -124,6 +116,10 @@ class Stored(ABC):
     def entries_of(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode the entries of some keys, given in order; unknown keys are left out."""
 
+    def content_of(self, key: str, entry: Mapping[str, Any]) -> Content:
+        """Read what a decoded entry, one of these, says of its value's bytes."""
+        return Content.of(entry)
+
     @abstractmethod
     def contents_of(self, keys: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """Read what some entries say of their values' bytes; otherwise as `entries_of`."""
@@ -156,15 +152,14 @@ class Stored(ABC):
 
     def has_room_for(self, count: int) -> bool:
         """Return whether so many more changes can be laid over `base`."""
-        changes = len(self.changes) + count
-        return self.base.has_at_least(changes * tuning.OVERLAY_ENTRIES_PER_CHANGE)
+        count += len(self.changes)
+        return self.base.has_at_least(count * tuning.OVERLAY_ENTRIES_PER_CHANGE)
 
     def changed_by(self, changes: RawChanges) -> Stored:
         """Return these entries with some changes.
 
-        Few changes are laid over the entries.  When there are too many they
-        are folded in: the pieces with changes are written anew, and the field
-        indexes are updated.
+        Few changes are laid over the entries.  When there are too many they are folded in: the
+        pieces with changes are written anew, and the field indexes are updated.
         """
         if not changes:
             return self
@@ -190,9 +185,9 @@ class Stored(ABC):
     def follow(self, other: Stored, keys: Iterable[str]) -> None:
         """Take over the field indexes of other entries, which differ in some keys."""
         mine, theirs = self.base, other.base
-        in_order = sorted({*keys, *self.changes, *other.changes})
-        before = {key: raw for key in in_order if (raw := theirs.get(key)) is not None}
-        after = {key: raw for key in in_order if (raw := mine.get(key)) is not None}
+        some = sorted({*keys, *self.changes, *other.changes})
+        before = {key: raw for key in some if (raw := theirs.get(key)) is not None}
+        after = {key: raw for key in some if (raw := mine.get(key)) is not None}
         mine.field_indexes.follow(theirs.field_indexes, before, after)
 
     def keys_of_other_bytes(self, other: Stored, *, is_final: bool) -> Iterator[str]:
@@ -244,16 +239,16 @@ class Overlay(Stored):
     base : Stored
         The entries, in another form than this.
     changes : mapping
-        At least one change.
+        At least one.
     surplus : int
-        How many more entries there are with the changes than without.
+        How many more entries there are with the changes.
     """
 
     def __init__(self, base: Stored, changes: RawChanges, surplus: int) -> None:
         self._base = base
         self.changes = changes
         self.surplus = surplus
-        # Not `functools.cached_property`: up to Python 3.11, a fork may copy its held lock.
+        # No `cached_property`: up to Python 3.11, a fork may copy its held lock.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
         self.field_indexes = FieldIndexes(self, Overlay._own_values, Overlay._own_keys)
@@ -322,9 +317,13 @@ class Overlay(Stored):
         """See `Stored`."""
         return self._merged(self._base.entries_of(keys), self._own(keys))
 
+    def content_of(self, key: str, entry: Mapping[str, Any]) -> Content:
+        """See `Stored`."""
+        return self._base.content_of(key, entry)
+
     def contents_of(self, keys: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """See `Stored`."""
-        own = ((key, Content.of(entry)) for key, entry in self._own(keys))
+        own = ((key, self.content_of(key, entry)) for key, entry in self._own(keys))
         return self._merged(self._base.contents_of(keys), own)
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
@@ -390,8 +389,7 @@ class Overlay(Stored):
     def _merged(
         self, theirs: Iterator[tuple[str, Any]], own: Iterator[tuple[str, Any]]
     ) -> Iterator[tuple[str, Any]]:
-        kept = (pair for pair in theirs if pair[0] not in self.changes)
-        return merge(kept, own, key=_KEY)
+        return merge((pair for pair in theirs if pair[0] not in self.changes), own, key=_KEY)
 
     def _merged_keys(self, theirs: Sequence[str], own: Sequence[str]) -> Sequence[str]:
         gone: Iterable[str] = self._changed_keys()

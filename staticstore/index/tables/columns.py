@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
-from ..fields import hide_packed
+from ..hidden import HIDDEN_FIELDS, hide
 from .instants import instants
 from .kinds import FieldKinds, MixedKinds, add_fields
 from .rows import RowReader, TableRows
@@ -78,7 +78,7 @@ def read_columns(
 
 def _visible(members: bytes) -> Iterator[dict[str, Any]]:
     for entry in codec.decode_entries(members).values():
-        hide_packed(entry)
+        hide(entry)
         yield entry
 
 
@@ -181,8 +181,8 @@ class _Reader:
         types, self._texts = {}, list[str]()
         for name in fields:
             try:
-                if name == "packed":  # where it is hidden, it is of another kind
-                    raise MixedKinds("packed is hidden in some entries")
+                if name in HIDDEN_FIELDS:  # where it is hidden, it is of another kind
+                    raise MixedKinds(f"{name} is hidden in some entries")
                 types[name] = kinds[name].arrow_type(name) if name in kinds else pa.null()
             except MixedKinds as reason:
                 self._texts.append(name)

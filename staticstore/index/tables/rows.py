@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 
 from ...errors import IndexFormatError
 from .. import codec
-from ..fields import is_packed
+from ..hidden import HIDDEN_FIELDS, is_hidden_value
 
 __all__ = ["RowReader", "TableRows"]
-
-_PACKED = "packed"
 
 
 class TableRows(NamedTuple):
@@ -43,8 +41,8 @@ class RowReader:
     ) -> None:
         self._in_lines, self._in_texts = tuple(in_lines), tuple(in_texts)
         self._refuses_others = refuses_others
-        # It may be hidden, and is a field of no table then.
-        others = [_PACKED] if refuses_others and _PACKED not in self._in_texts else []
+        # They may be hidden, and are fields of no table then.
+        others = [name for name in HIDDEN_FIELDS if refuses_others and name not in self._in_texts]
         self._apart = (*self._in_texts, *others)
         try:
             self._decode, self._encode_lines, self._errors = self._by_msgspec()
@@ -77,7 +75,7 @@ class RowReader:
         IndexFormatError
             An entry has another field, and those are refused.
         """
-        if self._refuses_others and not self._in_texts and b'"packed"' not in members:
+        if self._refuses_others and not self._in_texts and not _may_hide(members):
             split = codec.split(members)  # as they are.  benchmark: to_arrow
             return TableRows(list(split), b"\n".join(split.values()), {})
         if self._is_slow:
@@ -110,9 +108,9 @@ class RowReader:
         return TableRows(list(found), b"\n".join(map(codec.encode, chosen)), texts)
 
     def _check_hidden(self, texts: dict[str, list[str | None]]) -> None:
-        if _PACKED in texts:
-            texts[_PACKED] = [None if _is_hidden(one) else one for one in texts[_PACKED]]
-            if _PACKED not in self._in_texts and any(texts.pop(_PACKED)):
+        for name in filter(texts.__contains__, HIDDEN_FIELDS):
+            texts[name] = [None if _is_hidden(name, one) else one for one in texts[name]]
+            if name not in self._in_texts and any(texts.pop(name)):
                 raise IndexFormatError("an entry has another field")
 
 
@@ -140,5 +138,9 @@ def _text(value: object) -> str | None:
     return None if value is None else codec.encode(value).decode()
 
 
-def _is_hidden(text: str | None) -> bool:
-    return text is not None and is_packed(codec.decode(text.encode()))
+def _may_hide(members: bytes) -> bool:
+    return any(b'"%b"' % name.encode() in members for name in HIDDEN_FIELDS)
+
+
+def _is_hidden(name: str, text: str | None) -> bool:
+    return text is not None and is_hidden_value(name, codec.decode(text.encode()))

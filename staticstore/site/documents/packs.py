@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.file_system import open_regular
 from ...index.codec import PACK_HREF
-from ...index.fields import Place, place_of
 from ...index.head import Document, Role
+from ...index.hidden import Place, place_of
 from ..folder.data_file import FileDigest
 from .document_files import write_document
 

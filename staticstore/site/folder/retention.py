@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import read_regular
 from ...index.blocks import named_documents
-from ...index.fields import place_of
 from ...index.head import DIGEST_FOLDERS
+from ...index.hidden import place_of
 
 if TYPE_CHECKING:
     from ...index.head import Head

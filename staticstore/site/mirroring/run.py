@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...disk.file_system import read_regular
 from ...errors import quoted
-from ...index.fields import hide_packed
+from ...index.hidden import hide
 from ...index.snapshot import Index
 from ..about import copy_about, remove_outdated
 from ..documents.document_files import write_documents
@@ -351,7 +351,7 @@ class MirrorRun:
         # Many at once take a fifth of the time of each by itself.
         for key, entry in new.query() if self._settled else new.stored.entries_of(self._keys):
             if key not in self.failed and key not in self.skipped:
-                hide_packed(entry)
+                hide(entry)
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]

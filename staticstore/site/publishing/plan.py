@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import quoted
 from ...index.changes import Action, diff
-from ...index.fields import Content, Place, parse_time, time_text
+from ...index.fields import Content, parse_time, time_text
+from ...index.hidden import Place
 from ...index.snapshot import Index
 from ..documents.head_files import HeadFiles, PiecedBody, next_head
 from ..documents.packs import (

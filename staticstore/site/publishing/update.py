@@ -17,8 +17,9 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
 from ...index.changes import Action
-from ...index.fields import PUBLISHER_FIELDS, Content, Place, canonical_line
+from ...index.fields import PUBLISHER_FIELDS, Content, canonical_line
 from ...index.forms.parsing import canonical_lines_of
+from ...index.hidden import Place
 from ...index.snapshot import Index
 from ..documents.head_files import PiecedBody, States, changed_head, has_next_generation
 from ..documents.packs import Packing, changed_places, has_loose_values
