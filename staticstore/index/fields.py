@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, InvalidKeyError
 from . import codec
 from .codec import SHA256
-from .hidden import Place, place_of
+from .hidden import CompressedCopy, Place, copy_of, place_of
 from .placed import Placed, href_problem, placed_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 #: The fields that the publisher writes itself; they may not be given by hand.
-PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
+PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed", "stored")
 
 # RFC 3339, section 5.6, in UTC.
 # Not 24:00, which newer Pythons take for the next day.
@@ -84,6 +84,8 @@ class Content(NamedTuple):
     #: Another digest than a sha256, such as ``"md5:…"``, that the bytes are compared with; only
     #: without a sha256, and in foreign indexes.  It says nothing of who made the bytes.
     checksum: str | None = None
+    #: None for a value without one.
+    compressed: CompressedCopy | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], *, has_checksums: bool = False) -> Content:
@@ -100,7 +102,8 @@ class Content(NamedTuple):
         Examples
         --------
         >>> Content.of({"size": 3, "sha256": "no digest", "packed": ["../1.zip", 30]})
-        Content(size=3, sha256=None, place=None, modified=None, placed=None, checksum=None)
+        Content(size=3, sha256=None, place=None, modified=None, placed=None, checksum=None,
+                compressed=None)
         """
         size, sha256, modified = entry.get("size"), entry.get("sha256"), entry.get("modified")
         if not (isinstance(sha256, str) and re.match(SHA256, sha256)):
@@ -112,6 +115,7 @@ class Content(NamedTuple):
             modified=modified if isinstance(modified, str) else None,
             placed=placed_of(entry["placed"]) if "placed" in entry else None,
             checksum=_checksum_of(entry) if has_checksums and sha256 is None else None,
+            compressed=copy_of(entry["stored"]) if "stored" in entry else None,
         )
 
     @property

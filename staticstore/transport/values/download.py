@@ -276,7 +276,7 @@ class WholeValues:
                 copy_whole(target, file)
             with folder.lock:
                 folder.paths[target.sha256] = path
-        return target._replace(session=session, url_path=target.sha256, fields=())
+        return target.plain._replace(session=session, url_path=target.sha256, fields=())
 
     def close(self) -> None:
         """Remove all values; streams that are open stay readable."""

@@ -13,9 +13,11 @@ from .verifier import Verifier
 if TYPE_CHECKING:
     from ..http.session import Session
     from ..http.wire import Deadline
+    from ..many.request import ByteRange
 
 __all__ = [
     "PASSED_OVER",
+    "CompressedWay",
     "RemoteValue",
     "Sources",
     "Wholes",
@@ -51,6 +53,8 @@ class RemoteValue(NamedTuple):
     sources: Sources | None = None
     #: The store, kept alive until the value has been read.
     store: object = None
+    #: Its compressed copy, if it is to be read by that; None to read the value itself.
+    compressed: CompressedWay | None = None
 
     @property
     def url(self) -> str:
@@ -65,6 +69,17 @@ class RemoteValue(NamedTuple):
     def is_undescribed(self) -> bool:
         """Whether the index says neither size nor digest."""
         return self.size is None and self.sha256 is None
+
+    @property
+    def plain(self) -> RemoteValue:
+        """The value itself, not read by its compressed copy."""
+        return self if self.compressed is None else self._replace(compressed=None)
+
+    def for_parts(self, ranges: Sequence[ByteRange]) -> RemoteValue:
+        """Return it as some parts of it are to be read: by the copy, if that is shorter."""
+        compressed = self.compressed
+        is_shorter = compressed is not None and compressed.is_shorter(self, ranges)
+        return self if is_shorter else self.plain
 
     def changed(
         self, message: str, *, expected: object = None, actual: object = None
@@ -183,6 +198,10 @@ def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[
 
 
 def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
+    if value.compressed is not None:
+        with contextlib.suppress(IntegrityError, TransportError):
+            return read(value)
+        value = value.plain  # whatever was wrong with the copy
     try:
         return read(value)
     except (IntegrityError, HTTPStatusError) as error:
@@ -195,6 +214,30 @@ def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
 
 
 Way = TypeVar("Way")
+
+
+class CompressedWay(Protocol):
+    """A value's compressed copy, to read the value by: `compressed.CompressedReads`.
+
+    Any thread may use it.  What is wrong with the copy raises IntegrityError or
+    TransportError.
+    """
+
+    def ask(self, value: RemoteValue, start: int, end: int | None) -> Any:
+        """Request the bytes from `start` to `end`, as `answers.ask` does."""
+        ...
+
+    def is_shorter(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> bool:
+        """Return whether fewer bytes are fetched for some parts than without the copy."""
+        ...
+
+    def is_for_short_reads(self, value: RemoteValue) -> bool:
+        """Return whether the copy is so short that it suits reads at any offset."""
+        ...
+
+    def read_parts(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read parts, in order and not overlapping."""
+        ...
 
 
 class Wholes(Protocol):
