@@ -286,8 +286,15 @@ def change_lines(changes: Iterable[tuple[str, bytes | None]]) -> bytes:
     )
 
 
-def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
+def parse_change_lines(body: bytes, *, https_only: bool = False) -> dict[str, bytes | None]:
     r"""Parse a change file: raw entries by key, None for a deleted key.
+
+    Parameters
+    ----------
+    body : bytes
+        The file.
+    https_only : bool, optional
+        As of `Index.parse`.
 
     Raises
     ------
@@ -303,7 +310,10 @@ def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
     for line in body.splitlines():
         key, raw = codec.split_change(line)
         text = bytes(raw)
-        problem = key_problem(key) if text == b"null" else entry_problem(key, raw)
+        if text == b"null":
+            problem = key_problem(key)
+        else:
+            problem = entry_problem(key, raw, https_only=https_only)
         if problem is not None:
             raise IndexFormatError(f"a change that cannot be applied: {problem}", key=key)
         found[key] = None if text == b"null" else text

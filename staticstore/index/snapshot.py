@@ -54,6 +54,7 @@ class Index(Queries):
         vouched_entries: int | None = None,
         newlines: int | None = None,
         before: Index | None = None,
+        https_only: bool = False,
     ) -> Index:
         """Parse the bytes of an ``index.json``.
 
@@ -72,6 +73,8 @@ class Index(Queries):
         before : Index, optional
             An older snapshot: entries that are the same bytes there are not
             checked again.
+        https_only : bool, optional
+            Whether the root is at https, so that an entry whose value is at http is left out.
 
         Raises
         ------
@@ -89,6 +92,7 @@ class Index(Queries):
             is_vouched=vouched_entries is not None,
             newlines=newlines,
             before=None if before is None else before.stored.base,
+            https_only=https_only,
         )
         return cls(stored, warnings)
 

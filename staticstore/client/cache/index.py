@@ -137,9 +137,7 @@ class CachedIndex:
         return self._place
 
     def read(self, most_bytes: int | None = None) -> tuple[Held, Freshness, float] | None:
-        """Return the index, what its host has said, and when it was fetched, or None.
-
-        The time is in seconds since 1970.
+        """Return the index, what its host said, and when it came (since 1970), or None.
 
         Parameters
         ----------
@@ -155,7 +153,8 @@ class CachedIndex:
             if most_bytes is not None and read_note(self._place).size > most_bytes:
                 return None
             note, body = _verified(self._place)
-            index = Index.parse(body, vouched_entries=note.entries)
+            is_https = self._root.origin.scheme == "https"
+            index = Index.parse(body, vouched_entries=note.entries, https_only=is_https)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -97,7 +97,8 @@ class IndexParts:
             raise LookupError("the parts of the index cannot be read") from error
         except UnicodeEncodeError:  # half of a surrogate pair, which no key contains
             return None
-        problem = None if raw is None else line_problem(key, raw)
+        https_only = self.sessions[0].root.origin.scheme == "https"
+        problem = None if raw is None else line_problem(key, raw, https_only=https_only)
         if problem is not None:
             if len(self.warnings) < _MOST_PROBLEMS:
                 self.warnings[f"{quoted(key)} is left out: {problem}"] = None

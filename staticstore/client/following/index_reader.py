@@ -187,7 +187,8 @@ class IndexReader:
                 return None
             left -= len(found.body)
             with unforeseen_as_refusal("a change file cannot be read"):
-                states = parse_change_lines(bytes(found.body))
+                body, https_only = bytes(found.body), _is_https(documents.url)
+                states = parse_change_lines(body, https_only=https_only)
             difference.states.update(states)
             if len(states) != span.count:
                 self._warn(f"a change file has {len(states)} keys where the head says {span.count}")
@@ -279,6 +280,7 @@ def parsed(
                 vouched_entries=vouched_entries,
                 before=before,
                 newlines=fetched.newlines,
+                https_only=_is_https(root_url),
             )
     except IndexFormatError as error:
         answer = fetched.response
@@ -288,6 +290,10 @@ def parsed(
         more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
         _LOG.warning("in the index of %s: %s%s", root_url, index.warnings[0], more)
     return index
+
+
+def _is_https(root_url: str) -> bool:
+    return root_url.startswith("https:")
 
 
 # -- changes by blocks -------------------------------------------------------------
@@ -312,7 +318,7 @@ def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | No
         done += block.size
         documents.report(done, total)
         with unforeseen_as_refusal("a block of the index cannot be read"):
-            states, problems = _changed_lines(b"".join(old), new)
+            states, problems = _changed_lines(b"".join(old), new, _is_https(documents.url))
         difference.states.update(states)
         difference.warnings.extend(problems)
     return difference
@@ -366,13 +372,15 @@ def _is_block(block: Stretch, text: _Text) -> bool:
     return digest.hexdigest() == block.sha256
 
 
-def _changed_lines(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], list[str]]:
+def _changed_lines(
+    old: bytes, new: bytes, https_only: bool
+) -> tuple[dict[str, bytes | None], list[str]]:
     _check_lines(new)
     before, after = _lines_of(old), _lines_of(new)
     states: dict[str, bytes | None] = {split_line(line)[0]: None for line in before - after}
     problems: list[str] = []
     for line in after - before:
-        key, raw, problem = split_line(line)
+        key, raw, problem = split_line(line, https_only=https_only)
         if problem is None:
             states[key] = raw
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from ... import tuning
 from ...errors import IndexFormatError
@@ -82,7 +83,8 @@ class _Cursor:
     """A position in the text of some pieces."""
 
     def __init__(self, pieces: Sequence[Piece], is_checked: bool) -> None:
-        self._key_at = key_at if is_checked else checked_key
+        https_only = any(piece.https_only for piece in pieces)
+        self._key_at = key_at if is_checked else partial(checked_key, https_only=https_only)
         self._runs = _runs(pieces)
         #: Bytes to the end of the current run; 0 at the end of all.
         self.left = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, quoted
 from .. import codec
-from ..fields import Content, are_keys, entry_problem
+from ..fields import Content, are_keys, entry_problem, place_problem
 from .stored import Stored
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Entries(Stored):
 
 
 def parse_any(
-    body: bytes | bytearray, before: Stored | None = None
+    body: bytes | bytearray, before: Stored | None = None, *, https_only: bool = False
 ) -> tuple[Entries, tuple[str, ...]]:
     """Parse an index in any form, and check each entry.
 
@@ -132,6 +132,8 @@ def parse_any(
         The document; it must never change again.
     before : Stored, optional
         Older, checked entries: those with the same bytes are not checked again.
+    https_only : bool, optional
+        As of `Index.parse`.
 
     Returns
     -------
@@ -148,12 +150,12 @@ def parse_any(
     unknown: Mapping[str, msgspec.Raw] = found
     if isinstance(before, Entries):
         unknown = {key: found[key] for key in entries.compare_with(before) if key in found}
-    if _are_valid(unknown):
+    if _are_valid(unknown, https_only):
         return entries, ()
     kept: dict[str, Raw] = {}
     warnings: list[str] = []
     for key, raw in found.items():
-        if problem := entry_problem(key, raw):
+        if problem := entry_problem(key, raw, https_only=https_only):
             warnings.append(f"{quoted(key)} is left out: {problem}")
         else:
             kept[key] = raw
@@ -163,7 +165,7 @@ def parse_any(
     return Entries(kept), tuple(warnings)
 
 
-def _are_valid(entries: Mapping[str, msgspec.Raw]) -> bool:
+def _are_valid(entries: Mapping[str, msgspec.Raw], https_only: bool) -> bool:
     # As thorough as `entry_problem`, but fast (benchmark: parsing).  Each entry is decoded,
     # since msgspec checks only the syntax of what it leaves raw.
     keys, values, count = iter(entries), iter(entries.values()), tuning.DECODED_BATCH_ENTRIES
@@ -173,7 +175,12 @@ def _are_valid(entries: Mapping[str, msgspec.Raw]) -> bool:
             return False
         try:
             codec.check_depth(joined, len(some_keys))
-            codec.decode_objects(b"[%b]" % joined)
+            decoded = codec.decode_objects(b"[%b]" % joined)
         except IndexFormatError:
+            return False
+        # Its name may be written with escapes.
+        if (b'"placed"' in joined or b"\\u00" in joined) and any(
+            place_problem(entry, https_only=https_only) for entry in decoded
+        ):
             return False
     return True

@@ -95,7 +95,7 @@ class Lines(Stored):
             keys = self._read(number, Piece.keys)
             piece.check_lines()
             # A key that is there and was not found is written in another way.
-            if key in keys if raw is None else line_problem(key, raw):
+            if key in keys if raw is None else line_problem(key, raw, https_only=piece.https_only):
                 raise IndexFormatError("a line is not in canonical form")
         return raw
 
@@ -319,10 +319,10 @@ def _joined(runs: list[_Run], run: _Run) -> list[_Run]:
     return runs
 
 
-def split_line(line: bytes) -> tuple[str, bytes, str | None]:
+def split_line(line: bytes, *, https_only: bool = False) -> tuple[str, bytes, str | None]:
     """Return the key and the raw entry of a line, and what is wrong with it, or None."""
     try:
         ((key, raw),) = codec.split(b"{%b}" % line).items()
     except (IndexFormatError, ValueError):
         return line[:80].decode("utf-8", "replace"), b"", "the line is not an entry"
-    return key, bytes(raw), line_problem(key, bytes(raw))
+    return key, bytes(raw), line_problem(key, bytes(raw), https_only=https_only)

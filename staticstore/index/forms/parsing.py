@@ -33,7 +33,12 @@ T = TypeVar("T")
 
 
 def parse(
-    body: bytes | bytearray, *, is_vouched: bool, newlines: int | None, before: Stored | None
+    body: bytes | bytearray,
+    *,
+    is_vouched: bool,
+    newlines: int | None,
+    before: Stored | None,
+    https_only: bool = False,
 ) -> tuple[Stored, tuple[str, ...]]:
     """Parse the bytes of an index.
 
@@ -48,6 +53,8 @@ def parse(
     before : Stored or None
         Older entries: if they are checked, those with the same bytes are not
         checked again.
+    https_only : bool, optional
+        As of `Index.parse`.
 
     Returns
     -------
@@ -62,10 +69,10 @@ def parse(
     valid = None if before is None or not before.is_checked else before.checked()
     if body.startswith(b'{\n"') and body.endswith(b"}\n}\n"):
         try:
-            return _parse_lines(body, is_vouched, newlines, valid), ()
+            return _parse_lines(body, is_vouched, newlines, valid, https_only), ()
         except IndexFormatError:  # it only looks like canonical form
             pass
-    return parse_any(body, valid)
+    return parse_any(body, valid, https_only=https_only)
 
 
 def build(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
@@ -103,21 +110,27 @@ def canonical_lines_of(body: bytes) -> Lines:
     """
     if not (body.startswith(b'{\n"') and body.endswith(b"}\n}\n")):
         raise IndexFormatError("the index is not in canonical form")
-    return Lines(_pieces(body, checks=False))
+    return Lines(_pieces(body, False, checks=False))
 
 
 def _parse_lines(
-    body: bytes | bytearray, is_vouched: bool, newlines: int | None, before: Stored | None
+    body: bytes | bytearray,
+    is_vouched: bool,
+    newlines: int | None,
+    before: Stored | None,
+    https_only: bool,
 ) -> Stored:
     if len(body) > tuning.CHECKED_AT_ONCE_BYTES:
         count = None if newlines is None else newlines - 2  # the lines with the outer braces
         if is_vouched:
-            return UncheckedLines(body, list(_pieces(body, checks=False)), count)
+            pieces = list(_pieces(body, https_only, checks=False))
+            return UncheckedLines(body, pieces, count, https_only=https_only)
         if isinstance(before, Lines):
-            lines = Lines(_pieces(body, checks=False), count, is_checked=False)
+            pieces = list(_pieces(body, https_only, checks=False))
+            lines = Lines(pieces, count, is_checked=False)
             before.keys_that_may_differ(lines)  # checks all lines that are new
             return lines
-    return Lines(_pieces(body, checks=True))
+    return Lines(_pieces(body, https_only, checks=True))
 
 
 def _places(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
@@ -130,11 +143,11 @@ def _places(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _pieces(body: bytes | bytearray, *, checks: bool) -> Iterator[Piece]:
+def _pieces(body: bytes | bytearray, https_only: bool, *, checks: bool) -> Iterator[Piece]:
     """Yield the pieces; without `checks`, only the first key of each is read."""
     last_key = ""
     for start, end in _places(body):
-        piece = Piece(body, start, end, "")
+        piece = Piece(body, start, end, "", https_only=https_only)
         keys = piece.check() if checks else [key_at(body, start)]
         if keys[0] <= last_key:
             raise IndexFormatError("the lines of the index are not in order")
@@ -163,14 +176,24 @@ class UncheckedLines(Stored):
         Where its lines are.
     count : int or None
         The number of lines, if they were counted already.
+    https_only : bool, optional
+        As of `Index.parse`.
     """
 
     #: See `Stored`.
     problems: tuple[str, ...] = ()
     refusal: str | None = None
 
-    def __init__(self, body: bytes | bytearray, pieces: list[Piece], count: int | None) -> None:
+    def __init__(
+        self,
+        body: bytes | bytearray,
+        pieces: list[Piece],
+        count: int | None,
+        *,
+        https_only: bool = False,
+    ) -> None:
         self._body: bytes | bytearray = body
+        self._https_only = https_only
         # What gives the answers: entries, once the document was parsed as any JSON.
         self._answers: Lines | Entries = Lines(pieces, count, is_checked=False)
         # An index of a field reads all lines, and so checks their order, before it answers.
@@ -207,7 +230,8 @@ class UncheckedLines(Stored):
         with self._parsing.get():
             if self.refusal is None and not self.is_checked:
                 try:
-                    entries, self.problems = parse_any(self._body)
+                    https_only = self._https_only
+                    entries, self.problems = parse_any(self._body, https_only=https_only)
                 except IndexFormatError as error:
                     self.refusal = str(error)
                     kind = UncheckedLines  # which raises

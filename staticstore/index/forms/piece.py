@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
-from ..fields import Content, are_keys
+from ..fields import Content, are_keys, place_problem
 
 if TYPE_CHECKING:
     from ..codec import FieldDecoder
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "checked_key", "key_at", "name_of", "with_commas"]
 
 _COMMA = ord(",")
+# How an entry in canonical form says where its value is.
+_PLACED = b'"placed":{"href":"'
 
 
 class Piece:
@@ -32,15 +34,35 @@ class Piece:
         Where the first line begins and the last one ends, in bytes.
     first : str
         The key of the first line.
+    https_only : bool, optional
+        As of `href_problem`; an entry that is refused makes the lines not canonical.
     """
 
-    __slots__ = ("_has_only_lines", "_keys", "end", "first", "is_checked", "start", "text")
+    __slots__ = (
+        "_has_only_lines",
+        "_keys",
+        "end",
+        "first",
+        "https_only",
+        "is_checked",
+        "start",
+        "text",
+    )
 
-    def __init__(self, text: bytes | bytearray, start: int, end: int, first: str) -> None:
+    def __init__(
+        self,
+        text: bytes | bytearray,
+        start: int,
+        end: int,
+        first: str,
+        *,
+        https_only: bool = False,
+    ) -> None:
         self.text = text
         self.start = start
         self.end = end
         self.first = first
+        self.https_only = https_only
         #: Whether each line is known to be a valid entry in canonical form.
         self.is_checked = False
         self._has_only_lines = False
@@ -53,14 +75,16 @@ class Piece:
         return cls._of_lines(b"".join([b"\n", *lines]), is_checked=True)
 
     @classmethod
-    def _of_lines(cls, text: bytes, *, is_checked: bool) -> Iterator[Piece]:
+    def _of_lines(
+        cls, text: bytes, *, is_checked: bool, https_only: bool = False
+    ) -> Iterator[Piece]:
         """Cut lines, with a newline before and a comma after each, into pieces."""
         start, size = 1, tuning.INDEX_PIECE_BYTES
         while start < len(text):
             # Leave no small piece at the end: after many changes there would be many.
             has_two = len(text) - start >= 2 * size
             end = text.index(b"\n", start + size) + 1 if has_two else len(text)
-            piece = cls(text, start, end, key_at(text, start))
+            piece = cls(text, start, end, key_at(text, start), https_only=https_only)
             piece.is_checked = is_checked
             yield piece
             start = end
@@ -97,7 +121,14 @@ class Piece:
         if not keys or codec.member_lines(decoded) != members[1:-1] or not self._are_ordered(keys):
             raise IndexFormatError("the lines of the index are not in canonical form")
         codec.check_depth(members[1:-1], len(keys))
+        self._check_places()
         return keys
+
+    def _check_places(self) -> None:
+        if self.text.find(_PLACED, self.start, self.end) >= 0:
+            for entry in codec.decode_entries(self.members()).values():
+                if problem := place_problem(entry, https_only=self.https_only):
+                    raise IndexFormatError(f"an entry is refused: {problem}")
 
     def _are_ordered(self, keys: list[str]) -> bool:
         """Return whether these are valid keys in order, and the text ends as a line does."""
@@ -146,6 +177,8 @@ class Piece:
             keys = list(found)
             if not self.is_checked and (keys[:1] != [self.first] or not self._are_ordered(keys)):
                 raise IndexFormatError("the lines of the index are not in order")
+            if not self.is_checked:
+                self._check_places()
             # A tuple: the garbage collector passes over one that holds only texts.
             self._keys = tuple(keys)
         return self._keys
@@ -183,7 +216,8 @@ class Piece:
                 parts.append(b"%b:%b,\n" % (codec.encode(key), raw))
             at = end
         parts += with_commas(self.text, at, self.end)
-        return self._of_lines(b"".join(parts), is_checked=self.is_checked)
+        lines, is_checked = b"".join(parts), self.is_checked
+        return self._of_lines(lines, is_checked=is_checked, https_only=self.https_only)
 
     def place_of(self, key: str) -> tuple[int, int]:
         """Return start and end of the line of a key; without one, its place twice.
@@ -206,7 +240,7 @@ class Piece:
         return self.text.find(b"\n%b:{" % codec.encode(key), self.start - 1, self.end)
 
 
-def checked_key(text: bytes | bytearray, start: int) -> str:
+def checked_key(text: bytes | bytearray, start: int, *, https_only: bool = False) -> str:
     """Return the key of a line, after checking that it is a valid canonical entry.
 
     Raises
@@ -214,7 +248,8 @@ def checked_key(text: bytes | bytearray, start: int) -> str:
     IndexFormatError
         It is not.
     """
-    (key,) = Piece(text, start, text.index(b"\n", start) + 1, "").check()
+    end = text.index(b"\n", start) + 1
+    (key,) = Piece(text, start, end, "", https_only=https_only).check()
     return key
 
 
