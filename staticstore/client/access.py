@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .. import tuning
 from ..index.fields import key_to_url_path
+from ..index.hidden import CompressedCopy
 from ..processes import KeptObjects, PerProcess
 from .pickles.settings import Settings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..index.fields import Content
     from ..transport.http.session import Session
     from ..transport.http.wire import DocumentProgress
+    from ..transport.values.compressed import CompressedReads
     from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
@@ -38,7 +40,7 @@ __all__ = [
 _PACKAGES = ("staticstore.disk", "staticstore.index", "staticstore.transport", "staticstore.client")
 # Modules that these import when first needed.  Their own imports register functions that run
 # at a fork, and must not do so during one: they are only waited for.
-_WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
+_WAITED_FOR = ("backports.zstd", "filelock", "platformdirs", "urllib.request")
 
 T = TypeVar("T")
 
@@ -121,7 +123,29 @@ class Access:
             content.sha256,
             sources=None if sources.is_one else sources,
             store=self._store,
+            compressed=None if content.compressed is None else self._compressed_reads(content),
         )
+
+    def _compressed_reads(self, content: Content) -> CompressedReads | None:
+        from ..transport.values.compressed import CompressedReads  # seldom needed
+
+        copy = self.copy_to_read(content)
+        return None if copy is None else CompressedReads(copy)
+
+    def copy_to_read(self, content: Content) -> CompressedCopy | None:
+        """Return the compressed copy by which to read a value whole; None to read it itself.
+
+        It is read where it is shorter, size and digest of the value are known, and there
+        is a module that decompresses.  A value in a folder is there already.
+        """
+        copy, size = content.compressed, content.size
+        if copy is None or size is None or content.sha256 is None or copy.size >= size:
+            return None
+        from ..transport.values.zstd import find_zstd
+
+        if self.session.root.is_local or find_zstd() is None:
+            return None
+        return CompressedCopy(copy.size, copy.sha256)
 
     @property
     def alike(self) -> tuple[str, ...]:

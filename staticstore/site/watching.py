@@ -21,6 +21,7 @@ from .. import tuning
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
+from .documents.compressed_copies import CompressOption
 from .documents.packs import PACK_BELOW_BYTES
 from .feed import FeedOption
 from .folder.site_folder import SiteFolder
@@ -46,6 +47,8 @@ def publish_watching(
     metadata: Source | None = None,
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
+    compress: CompressOption = None,
+    expire: str | None = None,
     browse: bool = False,
     feed: FeedOption = None,
     parquet: bool | None = None,
@@ -65,8 +68,8 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, browse, feed, parquet, data, force : optional
-        As in `publish`.
+    pack, pack_below, compress, expire, browse, feed, parquet, data, force : optional
+        As in `publish`.  What expires is left out at the next publish, or rescan.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
         default 600.
@@ -98,6 +101,8 @@ def publish_watching(
         metadata=metadata,
         pack=pack,
         pack_below=pack_below,
+        compress=tuple(compress) if compress and not isinstance(compress, str) else compress,
+        expire=expire,
         browse=browse,
         feed=feed,
         parquet=parquet,

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING
 from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import read_regular
 from ...index.blocks import named_documents
-from ...index.head import DIGEST_FOLDERS
-from ...index.hidden import place_of
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
+from ...index.hidden import copy_of, place_of
 
 if TYPE_CHECKING:
     from ...index.head import Head
+    from ...index.hidden import CompressedCopy
     from ...index.snapshot import Index
     from .site_folder import SiteFolder
 
 __all__ = [
     "KEPT_SECONDS",
+    "copies_of",
+    "entry_files_of",
     "files_below",
     "forget",
     "hrefs_of",
@@ -39,21 +42,34 @@ __all__ = [
 
 #: How long a file stays after it was forgotten.
 KEPT_SECONDS = 24 * 3600.0
-_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet)\Z")
+_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet|zst)\Z")
 
 
 def packs_of(index: Index) -> frozenset[str]:
     """Return the hrefs of the packs that an index names."""
     # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
-    if not any(_may_name_pack(bytes(piece)) for piece in index.document()):
+    if not any(_may_have(bytes(piece), b'"packed"') for piece in index.document()):
         return frozenset()
     # The only field that is decoded.
     found = (packed for _, packed in index.stored.values_of("packed") if packed is not None)
     return frozenset(place.href for place in map(place_of, found) if place is not None)
 
 
-def _may_name_pack(text: bytes) -> bool:
-    return b'"packed"' in text or b"\\u00" in text  # its name may be written with escapes
+def copies_of(index: Index) -> dict[str, CompressedCopy]:
+    """Return the compressed copies that the entries of an index name, by key."""
+    if not any(_may_have(bytes(piece), b'"stored"') for piece in index.document()):
+        return {}
+    found = ((key, copy_of(stored)) for key, stored in index.stored.values_of("stored"))
+    return {key: copy for key, copy in found if copy is not None}
+
+
+def entry_files_of(index: Index) -> frozenset[str]:
+    """Return the hrefs of the packs and compressed copies that the entries of an index name."""
+    return packs_of(index).union(copy.href for copy in copies_of(index).values())
+
+
+def _may_have(text: bytes, name: bytes) -> bool:
+    return name in text or b"\\u00" in text  # it may be written with escapes
 
 
 def hrefs_of(folder: SiteFolder, head: Head) -> set[str]:
@@ -81,7 +97,7 @@ def _set_time_to_now(path: Path) -> None:
             file.write(read_regular(path))
 
 
-def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
+def remove_forgotten(folder: SiteFolder, head: Head, entry_files: Set[str]) -> None:
     """Remove the files that nothing has named for a day.
 
     Parameters
@@ -90,23 +106,25 @@ def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
         The site.
     head : Head
         Its head.
-    packs : set of str
-        The hrefs of the packs that its index names.
+    entry_files : set of str
+        The hrefs of the packs and compressed copies that its index names.
     """
-    for path, end in _forgotten(folder, head, packs):
+    for path, end in _forgotten(folder, head, entry_files):
         if end < time.time():
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def next_removal(folder: SiteFolder, head: Head, packs: Set[str]) -> float | None:
+def next_removal(folder: SiteFolder, head: Head, entry_files: Set[str]) -> float | None:
     """Return when the next file is to be removed, in seconds since 1970, or None."""
-    return min((end for _, end in _forgotten(folder, head, packs)), default=None)
+    return min((end for _, end in _forgotten(folder, head, entry_files)), default=None)
 
 
-def _forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> Iterator[tuple[Path, float]]:
-    named = hrefs_of(folder, head) | packs
-    for name in (*DIGEST_FOLDERS, folder.packs.name):
+def _forgotten(
+    folder: SiteFolder, head: Head, entry_files: Set[str]
+) -> Iterator[tuple[Path, float]]:
+    named = hrefs_of(folder, head) | entry_files
+    for name in (*DIGEST_FOLDERS, *ENTRY_FOLDERS):
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _DIGEST_NAME.match(path.name):
                 with contextlib.suppress(OSError):
