@@ -139,11 +139,11 @@ class Access:
         is a module that decompresses.  A value in a folder is there already.
         """
         copy, size = content.compressed, content.size
-        if copy is None or size is None or content.sha256 is None or copy.size >= size:
+        if copy is None or size is None or content.sha256 is None:
             return None
-        from ..transport.values.zstd import find_zstd
+        from ..transport.values.zstd import find_zstd, may_undo
 
-        if self.session.root.is_local or find_zstd() is None:
+        if not may_undo(copy.size, size) or self.session.root.is_local or find_zstd() is None:
             return None
         return CompressedCopy(copy.size, copy.sha256)
 

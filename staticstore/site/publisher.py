@@ -167,16 +167,16 @@ def publish(
     StoreError
         There is no such folder or no data in it; links lead out of it; the
         metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, or
-        Zstandard, which compresses, is not installed; there is an ``index.html`` or a ``feed.atom`` that staticstore did not
-        write; another publish is running on the folder; or
-        something cannot be written.  The old index stays as it was.
+        Zstandard, which compresses, is not installed; there is an ``index.html`` or a
+        ``feed.atom`` that staticstore did not write; another publish is running on the
+        folder; or something cannot be written.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         The site at `after` cannot be read; nothing was written.
     ValueError
-        `pack_below` is out of range, `expire` is no field that one gives, `feed` is no http(s) URL or has a password or a query,
-        or `force` has an unknown name.
+        `pack_below` is out of range, `expire` is no field that one gives, `feed` is no
+        http(s) URL or has a password or a query, or `force` has an unknown name.
 
     Notes
     -----

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
-from ..folder.retention import KEPT_SECONDS, packs_of
+from ..folder.retention import KEPT_SECONDS, entry_files_of
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..guards import Guards, first_few, foreign_values, is_ours
@@ -43,7 +43,7 @@ class PushPlan:
     during: PushNote
     after: PushNote
     cleaned: PushNote
-    #: How many values and packs the target has already.
+    #: How many values, packs and compressed copies the target has already.
     kept: int
 
     @classmethod
@@ -84,7 +84,10 @@ class PushPlan:
                 foreign=during.foreign,
                 data=data,
             ),
-            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
+            kept=len(site.index)
+            - len(lacking)
+            + len(entry_files_of(site.index))
+            - len(documents[0]),
         )
 
 

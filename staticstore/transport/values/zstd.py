@@ -10,10 +10,13 @@ import hashlib
 import importlib
 from typing import Any
 
-__all__ = ["Decompression", "DecompressionError", "find_zstd", "undone", "undone_copy"]
+__all__ = ["Decompression", "DecompressionError", "find_zstd", "may_undo", "undone", "undone_copy"]
 
 # RFC 8878, section 3.1.1.1.2: decoders are recommended to support 8 MiB at least.
 _MOST_WINDOW_LOG = 23
+# As of indexes: more than that is read as it is.
+_SURELY_NO_BOMB_BYTES = 64 << 20
+_MOST_RATIO = 500
 # Each frame costs time, however short it is.
 _LEAST_FRAME_BYTES = 1 << 12
 _MORE_FRAMES = 16
@@ -22,6 +25,17 @@ _PIECE_BYTES = 1 << 17
 
 class DecompressionError(ValueError):
     """The bytes are not the compressed form of the value."""
+
+
+def may_undo(copy_size: int, size: int) -> bool:
+    """Return whether a copy is shorter than its value, and not so short that it is a trap.
+
+    Examples
+    --------
+    >>> may_undo(12, 100), may_undo(100, 100), may_undo(1 << 20, 1 << 40)
+    (True, False, False)
+    """
+    return copy_size < size <= max(_SURELY_NO_BOMB_BYTES, _MOST_RATIO * copy_size)
 
 
 @functools.cache
