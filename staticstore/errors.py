@@ -255,8 +255,11 @@ def raise_alone(error: Exception, foreign: BaseException | None = None) -> NoRet
 def without_secrets(url: str) -> str:
     """Return the URL without user, password, query and fragment.
 
-    A query can contain a signature as good as a password, so it becomes ``?…``.
+    A query can contain a signature as good as a password, so it becomes ``?…``; of a
+    ``data:`` URL only the beginning is left.
     """
+    if url[:5].lower() == "data:":
+        return f"{quoted(url.partition(',')[0][:80])[1:-1]},…"
     try:
         parts = urlsplit(url)
     except ValueError:  # for example an unclosed bracket in a host's Location

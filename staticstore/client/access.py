@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .. import tuning
+from ..errors import TransportError
 from ..index.fields import key_to_url_path
 from ..index.hidden import CompressedCopy
 from ..processes import KeptObjects, PerProcess
@@ -21,6 +22,8 @@ from .pickles.settings import Settings
 if TYPE_CHECKING:
     from ..disk.part_file import PartFolder
     from ..index.fields import Content
+    from ..index.placed import Placed
+    from ..transport.http.elsewhere import Location
     from ..transport.http.session import Session
     from ..transport.http.wire import DocumentProgress
     from ..transport.values.compressed import CompressedReads
@@ -69,7 +72,7 @@ class Access:
         Kept alive: a store that is garbage is disconnected.
     """
 
-    __slots__ = ("_sources", "_store", "cache", "settings")
+    __slots__ = ("_sources", "_store", "cache", "data_path", "settings")
 
     def __init__(
         self,
@@ -80,6 +83,8 @@ class Access:
     ) -> None:
         self.settings = settings
         self.cache = cache
+        #: What is between a root and the key in the URL of a value.
+        self.data_path: str = dict(settings.options)["data_path"]
         self._sources = sources
         self._store = store
 
@@ -99,28 +104,74 @@ class Access:
         return self.sources.session
 
     @property
-    def data_path(self) -> str:
-        """What is between a root and the key in the URL of a value."""
-        data_path: str = dict(self.settings.options)["data_path"]
-        return data_path
+    def _first(self) -> Session:
+        """The session of the first root, which says where placed values are."""
+        alike, unlike, _ = self.sources
+        first = self.settings.roots[0]
+        return next((one for one in (*alike, *unlike) if one.root.location == first), alike[0])
 
-    def signed_url(self, key: str, seconds: int) -> str:
+    def signed_url(self, key: str, content: Content, seconds: int) -> str:
         """Return a URL of a value on the first root that is in a bucket."""
+        if content.placed is not None:
+            session, url_path = self._located(key, content.placed)
+            return session.signed_url(url_path, seconds)
         alike = self.sources.alike
         session = next((one for one in alike if one.root.bucket is not None), alike[0])
         return session.signed_url(key_to_url_path(self.data_path, key), seconds)
 
+    def url(self, key: str, content: Content) -> str:
+        """Return the URL of a value, whether or not it may be requested."""
+        if content.placed is None:
+            return self.sources.alike[0].root.join(key_to_url_path(self.data_path, key))
+        from ..transport.http.elsewhere import placed_url
+
+        try:
+            return self._located(key, content.placed).url
+        except TransportError:
+            return placed_url(content.placed, self._first.root)
+
+    def url_path(self, key: str, content: Content) -> str | None:
+        """Return the path by which a value is requested from `session` together with others.
+
+        None for a placed value that has to be read by itself, which then says why.
+        """
+        if content.placed is None:
+            return key_to_url_path(self.data_path, key)
+        try:
+            session, url_path = self._located(key, content.placed)
+        except TransportError:
+            return None
+        return url_path if session is self.session else None
+
+    def _located(self, key: str, placed: Placed) -> Location:
+        from ..transport.http.elsewhere import locate  # seldom needed
+
+        return locate(placed, self._first, key)
+
     def remote_value(self, key: str, content: Content) -> RemoteValue:
-        """Return a value on its hosts."""
+        """Return a value on its hosts.
+
+        Raises
+        ------
+        TransportError
+            The index says that it is where the site may not lead to.
+        """
         from ..transport.values.remote_value import RemoteValue
 
         sources = self.sources
+        session, url_path = sources.alike[0], key_to_url_path(self.data_path, key)
+        copy_path = None
+        if content.placed is not None:
+            copy_path = url_path
+            session, url_path = self._located(key, content.placed)
         return RemoteValue(
-            sources.alike[0],
-            key_to_url_path(self.data_path, key),
+            session,
+            url_path,
             key,
             content.size,
             content.sha256,
+            checksum=content.checksum,
+            copy_path=copy_path,
             sources=None if sources.is_one else sources,
             store=self._store,
             compressed=None if content.compressed is None else self._compressed_reads(content),
@@ -139,7 +190,7 @@ class Access:
         is a module that decompresses.  A value in a folder is there already.
         """
         copy, size = content.compressed, content.size
-        if copy is None or size is None or content.sha256 is None:
+        if copy is None or size is None or content.sha256 is None or content.placed is not None:
             return None
         from ..transport.values.zstd import find_zstd, may_undo
 
@@ -228,13 +279,21 @@ class RenamedAccess(Access):
         """Return this: a view of a view renames the value again."""
         return self
 
-    def signed_url(self, key: str, seconds: int) -> str:
+    def signed_url(self, key: str, content: Content, seconds: int) -> str:
         """Return a URL of the value."""
-        return self._access.signed_url(self._site_key, seconds)
+        return self._access.signed_url(self._site_key, content, seconds)
+
+    def url(self, key: str, content: Content) -> str:
+        """Return the URL of the value."""
+        return self._access.url(self._site_key, content)
 
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return the value on its hosts; errors have the key of the view."""
-        return self._access.remote_value(self._site_key, content)._replace(key=key)
+        try:
+            return self._access.remote_value(self._site_key, content)._replace(key=key)
+        except TransportError as error:
+            error.key = key
+            raise
 
 
 class SharedSite:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
 from ..errors import StoreError
-from ..index.fields import Content, key_to_url_path
+from ..index.fields import Content
 from ..transport.many.batch import fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
 from ..workers import Workers
+from .value_requests import accept
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -78,7 +79,7 @@ class LargeValues:
 
     def plan(self, key: str, content: Content) -> None:
         """Plan a value of known size, to be taken after the earlier ones."""
-        value = _Planned(key, content, is_split=self._can_split(content))
+        value = _Planned(key, content, is_split=self._can_split(key, content))
         value.coming = self._reads(value)
         self._planned.append(value)
         self._waiting.append(value)
@@ -94,8 +95,10 @@ class LargeValues:
         """Stop beginning reads."""
         self._pool.close()
 
-    def _can_split(self, content: Content) -> bool:
+    def _can_split(self, key: str, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= tuning.LARGE_PART_BYTES:
+            return False
+        if self._access.url_path(key, content) is None:
             return False
         self._gives_parts = self._gives_parts and self._access.session.template() is not None
         return self._gives_parts and not self._is_cached(content)
@@ -108,22 +111,20 @@ class LargeValues:
 
     def _reads(self, value: _Planned) -> Iterator[_Read]:
         size, part = value.content.size or 0, tuning.LARGE_PART_BYTES
-        url_path = key_to_url_path(self._access.data_path, value.key)
-        if value.is_split:
+        url_path = self._access.url_path(value.key, value.content)
+        if value.is_split and url_path is not None:
             for start in range(0, size, part):
                 count = min(part, size - start)
                 yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
-        elif size <= part and not self._is_cached(value.content):
+        elif url_path is not None and size <= part and not self._is_cached(value.content):
             yield _Read(size, partial(self._whole, value, SizedRequest(url_path, size)))
         elif size <= tuning.LARGE_AHEAD_BYTES:
             yield _Read(size, partial(self._read, value.key))
 
     def _whole(self, value: _Planned, wanted: SizedRequest) -> Found:
-        sha256 = value.content.sha256
         if self._gives_wholes:
             [got] = fetch_all(self._access.session, [wanted])
-            if got is not None and sha256 in (None, hashlib.sha256(got.body).hexdigest()):
-                self._access.cache.put(sha256, got.body)
+            if got is not None and accept(self._access, value.content, got.body):
                 return got.body
             self._gives_wholes = False
         return self._read(value.key)

@@ -7,14 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import tuning
-from ..index.fields import Content, key_to_url_path
+from ..index.fields import Content
 from ..transport.many.batch import Batch, fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
 from .value_requests import CarefulReads, Places, accept, pack_stretches
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ..errors import StoreError
+    from ..workers import Workers
     from .access import Access
     from .large_values import Found
 
@@ -22,6 +25,8 @@ __all__ = ["SmallValues"]
 
 #: Values of a window: their numbers in it, and what the index says of them.
 _Some = list[tuple[int, Content]]
+#: Their numbers and keys.
+_Named = list[tuple[int, str]]
 
 
 class SmallValues:
@@ -62,10 +67,16 @@ class SmallValues:
         self._coming: dict[int, int] = {}
         self._plan_packs()
         self._packs = len(self._requests)
+        apart: list[int] = []
         for number, content in some:
             if number not in self._found and number not in self._coming:
-                self._add(self._whole(number), [(number, 0, content.size or 0)])
+                request = self._whole(number)
+                if request is None:
+                    apart.append(number)
+                else:
+                    self._add(request, [(number, 0, content.size or 0)])
         self._batch = Batch(access.session, self._requests)
+        self._apart = _Apart([(number, keys[number]) for number in apart], access, read)
 
     def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
         if self._access.cache:
@@ -85,9 +96,10 @@ class SmallValues:
         self._requests.append(request)
         self._parts.append(parts)
 
-    def _whole(self, number: int) -> SizedRequest:
-        url_path = key_to_url_path(self._access.data_path, self._keys[number])
-        return SizedRequest(url_path, self._contents[number].size or 0)
+    def _whole(self, number: int) -> SizedRequest | None:
+        content = self._contents[number]
+        url_path = self._access.url_path(self._keys[number], content)
+        return None if url_path is None else SizedRequest(url_path, content.size or 0)
 
     def take(self, number: int) -> Found:
         """Return a value, verified, or the error for it; None if it is not one of these.
@@ -98,11 +110,13 @@ class SmallValues:
             self._receive(self._coming[number])
             if number not in self._found:
                 self._read_carefully()
-        return self._found.pop(number, None)
+        found = self._found.pop(number, None)
+        return self._apart.take(number) if found is None else found
 
     def close(self) -> None:
         """Give up what has not come."""
         self._batch.close()
+        self._apart.close()
 
     def _receive(self, request: int) -> None:
         """Wait for an answer, and find the values in it that are right."""
@@ -122,9 +136,13 @@ class SmallValues:
     def _read_carefully(self) -> None:
         for request in set(self._coming.values()):
             self._receive(request)
-        packed = [number for number, request in self._coming.items() if request < self._packs]
-        answers = fetch_all(self._access.session, [self._whole(number) for number in packed])
-        for number, answer in zip(packed, answers, strict=True):
+        again = {
+            number: whole
+            for number, request in self._coming.items()
+            if request < self._packs and (whole := self._whole(number)) is not None
+        }
+        answers = fetch_all(self._access.session, list(again.values()))
+        for number, answer in zip(again, answers, strict=True):
             if answer is not None and self._is_right(number, answer.body):
                 self._found[number] = answer.body
                 del self._coming[number]
@@ -137,5 +155,33 @@ class SmallValues:
         read = CarefulReads(self._access, self._read).read
         workers = requests_at_once(self._access.session.wire, tuning.CAREFUL_THREADS)
         with Workers(workers, "staticstore read_many") as pool:
-            reads = {one: pool.submit(partial(read, self._keys[one])) for one in numbers}
+            reads = {
+                one: pool.submit(partial(read, self._keys[one], self._contents[one]))
+                for one in numbers
+            }
             return {number: one.result() for number, one in reads.items()}
+
+
+class _Apart:
+    # Values of a window that are not requested from the site, such as those of other origins.
+    # They are read ahead by threads, each as by `URLValue.read`.
+
+    def __init__(
+        self, some: _Named, access: Access, read: Callable[[str], bytes | StoreError]
+    ) -> None:
+        self._pool: Workers | None = None
+        self._coming: dict[int, Future[bytes | StoreError]] = {}
+        if some:
+            from ..workers import Workers  # slow to import: concurrent.futures
+
+            most = requests_at_once(access.session.wire, tuning.CAREFUL_THREADS)
+            self._pool = Workers(most, "staticstore read_many")
+            self._coming = {number: self._pool.submit(partial(read, key)) for number, key in some}
+
+    def take(self, number: int) -> Found:
+        coming = self._coming.pop(number, None)
+        return None if coming is None else coming.result()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()

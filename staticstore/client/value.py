@@ -64,7 +64,8 @@ class URLValue(ValueInfo):
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return the place of the value and what its entry says, for Dask's names of tasks."""
-        return type(self).__name__, self._access.settings.place, self.key, self._metadata
+        place = self._access.settings.place, self._content.placed
+        return type(self).__name__, place, self.key, self._metadata
 
     @property
     def remote_value(self) -> RemoteValue:

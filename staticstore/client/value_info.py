@@ -59,7 +59,7 @@ class ValueInfo:
         It includes the query of the root URL, which may be a secret, but no user and
         password, and no signature: see `sign`.
         """
-        return self.remote_value.url
+        return self._access.url(self.key, self._content)
 
     def sign(self, expires: float = 3600) -> str:
         """Sign a URL of this value in a bucket, to hand on: anybody may read it for a time.
@@ -100,7 +100,7 @@ class ValueInfo:
             raise ValueError(
                 f"expires is in seconds, from 1 to {_MOST_SIGNED_SECONDS} (7 days), not {expires!r}"
             )
-        return self._access.signed_url(self.key, int(expires))
+        return self._access.signed_url(self.key, self._content, int(expires))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -148,8 +148,17 @@ class ValueInfo:
 
     @property
     def sha256(self) -> str | None:
-        """The digest in the index, lowercase hex, or None."""
+        """The sha256 in the index, lowercase hex, or None."""
         return self._content.sha256
+
+    @property
+    def digest(self) -> str | None:
+        """The digest that the bytes are compared with, such as ``"sha256:e3b0…"``; or None.
+
+        In an index of another format it may be a sha512, sha1 or md5.  A sha1 or md5 tells of
+        accidents, not of attacks.
+        """
+        return self._content.digest
 
     def _host_answer(self) -> Response:
         if self._answer is None:

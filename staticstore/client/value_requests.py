@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import ByteRange, SizedRequest, coalesced
+from ..transport.values.verifier import has_digest
 
 if TYPE_CHECKING:
     from .access import Access
@@ -76,9 +76,14 @@ def stretches(
 
 
 def part_requests(access: Access, key: str, content: Content) -> list[SizedRequest]:
-    """Return the requests that read a value of known size: in parts, if it is large."""
-    url_path, size = key_to_url_path(access.data_path, key), content.size or 0
+    """Return the requests that read a value of known size: in parts, if it is large.
+
+    None for a value that is to be read by itself.
+    """
+    url_path, size = access.url_path(key, content), content.size or 0
     part = tuning.LARGE_PART_BYTES
+    if url_path is None:
+        return []
     if content.sha256 is None or size <= part:  # parts have to be bound by the digest
         return [SizedRequest(url_path, size)]
     starts = range(0, size, part)
@@ -87,7 +92,7 @@ def part_requests(access: Access, key: str, content: Content) -> list[SizedReque
 
 def accept(access: Access, content: Content, data: bytes) -> bool:
     """Return whether a value of the right size has the right digest; then cache it."""
-    if content.sha256 is not None and hashlib.sha256(data).hexdigest() != content.sha256:
+    if not has_digest(data, content.sha256, content.checksum):
         return False
     if access.cache:
         access.cache.put(content.sha256, data)
@@ -114,14 +119,15 @@ class CarefulReads:
         self._read = read
         self._outage: TransportError | None = None
 
-    def read(self, key: str) -> bytes | StoreError:
+    def read(self, key: str, content: Content) -> bytes | StoreError:
         """Return a value, or why it cannot be read."""
-        if (first := self._outage) is not None:
-            url = self._session.root.join(key_to_url_path(self._access.data_path, key))
+        if content.placed is None and (first := self._outage) is not None:
+            url = self._access.url(key, content)
             return type(first)(first.args[0], key=key, url=url, status=first.status)
         found = self._read(key)
         if (
             isinstance(found, TransportError)
+            and content.placed is None
             and self._session.is_failing
             and (found.status is None or wants_long_rest(found))
         ):

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import tuning
+from ...errors import TransportError
 from ...transport.many.request import ByteRange, SizedAnswer, SizedRequest
 from ...transport.values.ranges import RangesPlan, WantedRanges
 from ..value_requests import Places, stretches
@@ -98,11 +99,18 @@ class PartReads:
         if whole:
             self._read_whole(whole)
         for key, numbers in single.items():
-            self._read_single(key, numbers)
+            self._begun(numbers, partial(self._read_single, key, numbers))
         for number in several:
-            self._read_several(number)
+            self._begun([number], partial(self._read_several, number))
         for requests in self._requests.values():
             requests.send()
+
+    def _begun(self, numbers: Sequence[int], begin: Callable[[], None]) -> None:
+        try:
+            begin()
+        except TransportError as error:  # the value is where the site may not lead to
+            for number in numbers:
+                self._found(number, error)
 
     def cancel(self, number: int) -> None:
         """Give a call up: what no other call needs is requested no more."""

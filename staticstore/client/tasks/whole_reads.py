@@ -98,6 +98,9 @@ class WholeReads:
                 unknown.append(number)
                 continue
             requests = part_requests(self._values.access, key, content)
+            if not requests:
+                unknown.append(number)
+                continue
             if len(requests) == 1:
                 self._requests.add(requests[0], [number], partial(self._take_whole, number))
                 continue
@@ -127,11 +130,11 @@ class WholeReads:
             self._take_whole(number, answer._replace(body=parts.take()))
 
     def _read_carefully(self, number: int) -> None:
-        key = self._wanted[number][0]
+        key, content, _ = self._wanted[number]
 
         def read() -> None:
             try:
-                found: object = self._careful.read(key)
+                found: object = self._careful.read(key, content)
             except BaseException as error:  # such as one of the user's authentication
                 found = error
             self._found(number, found)

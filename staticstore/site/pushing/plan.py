@@ -62,7 +62,7 @@ class PushPlan:
             Whether values keep media types that a browser would run.
         """
         lacking = old.lacking(site)
-        documents = _lacking_documents(site, old)
+        documents, entry_files = _lacking_documents(site, old), len(entry_files_of(site.index))
         stages = [list(site.values(lacking, active=active)), *documents]
         left = old.keys_beside(site.index)
         obstacles = _obstacles(left, lacking)
@@ -84,10 +84,7 @@ class PushPlan:
                 foreign=during.foreign,
                 data=data,
             ),
-            kept=len(site.index)
-            - len(lacking)
-            + len(entry_files_of(site.index))
-            - len(documents[0]),
+            kept=len(site.index) - len(lacking) + entry_files - len(documents[0]),
         )
 
 

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import errno
-import io
-import os
 import queue
 import socket
 import threading
 from collections import deque
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Request, Response
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidURL
-from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.response import HTTPResponse as UrllibResponse
 
 from ... import tuning
-from ...disk.file_system import NotRegularError, open_regular
 from ...errors import InnerAddressError
 from ...processes import fork_gate
 from ...signals import request_finished
-from .conditions import Representation, answer, header_fields
 from .http1 import BoundedResponse
 from .report import new_report
 from .root import Origin, Origins, origin_of
@@ -37,10 +29,9 @@ from .wire import is_inner
 if TYPE_CHECKING:
     from .wire import Wire
 
-__all__ = ["BoundedAdapter", "FileAdapter", "Perimeter"]
+__all__ = ["BoundedAdapter", "Perimeter"]
 
 _ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
-_ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -252,12 +243,20 @@ class Perimeter:
     ----------
     origins : "own", "any" or sequence of str
         As in `StaticStore`; those that are named may have inner addresses.
+    origin : Origin, optional
+        That of the root; also an attribute.
     """
 
-    def __init__(self, origins: Origins) -> None:
+    def __init__(self, origins: Origins, origin: Origin | None = None) -> None:
+        self.origin = origin
         self._named = frozenset[Origin]() if isinstance(origins, str) else _as_sent(origins)
         # Each is only ever set, so that no thread can undo what another has seen.
         self._was_inner = self._was_public = False
+
+    @property
+    def knows_root(self) -> bool:
+        """Whether there was a connection to the root."""
+        return self._was_inner or self._was_public
 
     def check(self, address: str, url: str, is_root: bool) -> None:
         """Refuse a connection from a public root to an inner address.
@@ -300,79 +299,3 @@ def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
         with contextlib.suppress(InvalidURL):  # no request can go there
             sent.add(origin_of(str(Request("GET", origin).prepare().url)))
     return frozenset(sent)
-
-
-class FileAdapter(BaseAdapter):
-    """The adapter of requests for GET and HEAD of ``file:`` URLs.
-
-    Its answers have a strong ETag made of size, time and inode, and
-    Last-Modified.  It supports 304, If-Range, and one range as 206 or 416;
-    several ranges are answered with the whole (RFC 9110, sections 13 and 14).
-    """
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Answer a request; the other arguments concern networks."""
-        method = str(request.method)
-        if method not in ("GET", "HEAD"):
-            return _response(request, 405, {"Allow": "GET, HEAD"})
-        try:
-            from urllib.request import url2pathname  # slow to import
-
-            file = open_regular(url2pathname(urlsplit(str(request.url)).path))
-        except (NotRegularError, ValueError):
-            return _response(request, 404, {})
-        except PermissionError:
-            return _response(request, 403, {})
-        except OSError as error:
-            if error.errno not in _ABSENT_ERRNOS:
-                raise
-            return _response(request, 404, {})
-        current = Representation.of(os.fstat(file.fileno()))
-        chosen = answer(method, request.headers, current)
-        fields = header_fields(chosen, current)
-        if chosen.status not in (200, 206) or method == "HEAD":
-            file.close()
-            return _response(request, chosen.status, fields)
-        file.seek(chosen.start)
-        body = _BoundedFile(file, chosen.end - chosen.start)
-        return _response(request, chosen.status, fields, body)
-
-    def close(self) -> None:
-        """Do nothing: no file is kept open."""
-
-
-class _BoundedFile(io.RawIOBase):
-    def __init__(self, file: io.FileIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
-        self._left -= count
-        return count
-
-    def read1(self, size: int) -> bytes:
-        # urllib3 calls it, as of a buffered file.
-        return self.read(size) or b""
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _response(
-    request: PreparedRequest, status: int, headers: dict[str, str], body: io.RawIOBase | None = None
-) -> Response:
-    response = Response()
-    response.request = request
-    response.url = request.url or ""
-    response.status_code = status
-    response.headers = CaseInsensitiveDict(headers)
-    response.raw = UrllibResponse(
-        body=io.BytesIO() if body is None else body,
-        headers=headers,
-        status=status,
-        request_method=request.method,
-        preload_content=False,
-    )
-    return response

@@ -20,6 +20,7 @@ from .root import is_loopback
 from .template import is_of_requests
 
 if TYPE_CHECKING:
+    from .adapter import Perimeter
     from .root import Origins, Root
     from .wire import DocumentProgress
 
@@ -72,6 +73,8 @@ class SessionOptions(NamedTuple):
     anonymous: bool = False
     #: As in `StaticStore`: those that are named may have inner addresses.
     origins: Origins = "own"
+    #: That of the root, where its entries lead to the session; None for the root's own.
+    perimeter: Perimeter | None = None
     #: Appended to the message of an `AuthorizationError`.
     hint: str | None = None
     #: Called as ``progress(done, total)``, in bytes, while a document is fetched.

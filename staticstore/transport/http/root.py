@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -204,6 +205,20 @@ class Root:
         from urllib.request import url2pathname  # 20 ms to import
 
         return url2pathname(urlsplit(self.url).path)
+
+    def of_whole_origin(self, *, has_query: bool) -> Root:
+        """Return the root of all URLs of this origin, for the same credentials.
+
+        Parameters
+        ----------
+        has_query : bool
+            Whether the query of this root is appended to those URLs, too.
+        """
+        other = copy.copy(self)
+        other.url = urlunsplit((*urlsplit(self.url)[:2], "/", "", ""))
+        other.query = self.query if has_query else ""
+        other.join = (_unbraced(other.url) + "{}" + _unbraced(other.query)).format
+        return other
 
     def shares_origin(self, url: str) -> bool:
         """Return whether a URL has the root's own origin, so that it may see secrets."""

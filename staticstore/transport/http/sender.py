@@ -22,7 +22,7 @@ from ...errors import (
     raise_alone,
 )
 from ...processes import PerProcess
-from .adapter import BoundedAdapter, FileAdapter, Perimeter
+from .adapter import BoundedAdapter, Perimeter
 from .arguments import (
     SessionOptions,
     authentication,
@@ -35,6 +35,7 @@ from .arguments import (
     renewed,
 )
 from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
+from .local_adapters import DataAdapter, FileAdapter
 from .response import Response, check_status
 from .root import (
     MOST_REDIRECTS,
@@ -123,7 +124,8 @@ class Sender:
         self._cert = checked_cert(options.cert)
         self._connect_timeout, self._silence = checked_timeout(options.timeout)
         self._min_rate = checked_number(options.min_rate, "min_rate", least=0)
-        self._perimeter = Perimeter(options.origins)
+        self.perimeter = options.perimeter or Perimeter(options.origins, root.origin)
+        self._is_root = root.origin == self.perimeter.origin
         self._own = self._new_own()
         self._known_template: RequestTemplate | None = None
         # Environment variables, and the proxies that they mean for the root.
@@ -150,6 +152,7 @@ class Sender:
         if self._root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
             session.mount("file://", FileAdapter())
+            session.mount("data:", DataAdapter())
         else:
             adapter = BoundedAdapter(wire)
             session.mount("https://", adapter)
@@ -259,7 +262,7 @@ class Sender:
             self._silence,
             request.deadline,
             self._min_rate if request.deadline is None else 0,  # which the deadline replaces
-            self._peer_check(url, proxies, is_root=trusted),
+            self._peer_check(url, proxies, trusted=trusted),
         )
         return {
             "stream": True,
@@ -315,14 +318,15 @@ class Sender:
             raise_alone(StoreError(f"in the environment, {error}"))
 
     def _peer_check(
-        self, url: str, proxies: Mapping[str, str], *, is_root: bool
+        self, url: str, proxies: Mapping[str, str], *, trusted: bool
     ) -> Callable[[str], None] | None:
         if self._root.is_local:
             return None
+        is_root = trusted and self._is_root
         if not proxies or select_proxy(url, proxies) is None:
-            return functools.partial(self._perimeter.check, url=url, is_root=is_root)
+            return functools.partial(self.perimeter.check, url=url, is_root=is_root)
         # The connection has the proxy's address, so check the host in the URL, now.
-        self._perimeter.check(origin_of(url).host, url, is_root)
+        self.perimeter.check(origin_of(url).host, url, is_root)
         return None
 
     def _timeout(self, deadline: Deadline | None) -> tuple[float, float]:
@@ -384,7 +388,7 @@ class Sender:
                 cert=self._cert,
                 timeout=self._timeout(None),
                 min_rate=self._min_rate,
-                check_peer=self._peer_check(str(prepared.url), proxies, is_root=True),
+                check_peer=self._peer_check(str(prepared.url), proxies, trusted=True),
                 pool=adapter.get_connection_with_tls_context(
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),

@@ -80,9 +80,11 @@ class Session:
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(options.retries)
         self.progress = options.progress
+        #: How requests are made; with secrets.
+        self.options = options
         self._sender = Sender(root, options, self.wires)
         self._companions: PerProcess[dict[Any, Any]] = PerProcess(dict)
-        self._is_alone = is_alone
+        self.is_alone = is_alone
         self._hint = options.hint
         self._failed_at: float | None = None
         self._refused_range_at: float | None = None
@@ -91,6 +93,11 @@ class Session:
     def wire(self) -> Wire:
         """The sockets of this process."""
         return self.wires.get()
+
+    @property
+    def sender(self) -> Sender:
+        """What sends the requests, without retries; it has the credentials."""
+        return self._sender
 
     @property
     def exposes_password(self) -> bool:
@@ -340,7 +347,7 @@ class Session:
     ) -> T:
         """Make an attempt, retry it if that is wanted, and note whether the host fails."""
         try:
-            if is_retried and self._is_alone:
+            if is_retried and self.is_alone:
                 result = self.retried(attempt, deadline)
             else:
                 result = self._once(attempt)

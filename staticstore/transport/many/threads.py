@@ -130,7 +130,9 @@ class ThreadCarrier(Carrier):
             headers = dict(template.headers)
             if request.start is not None:
                 headers["Range"] = f"bytes={request.range}"
-            target, query = template.prefix + request.url_path, template.query
+            # urllib3 logs what it sees of the target: not a query, which may be a secret.
+            target, mark, own_query = (template.prefix + request.url_path).partition("?")
+            query = mark + own_query or template.query
         else:
             headers, target, query = dict(signed.headers), signed.target, signed.query
         current = self._wire.current

@@ -75,7 +75,7 @@ class ValueAnswer:
             return False
         if self._decode or self.response.content_length is None:
             return True
-        return value.sha256 is not None and (self.total or 0) <= tuning.VERIFIED_FIRST_BYTES
+        return value.has_digest and (self.total or 0) <= tuning.VERIFIED_FIRST_BYTES
 
     def readinto(self, buffer: memoryview) -> int:
         """Read the next bytes into a buffer; return how many, 0 at the end of the answer."""
@@ -349,7 +349,7 @@ def _decoded(value: RemoteValue, response: Response) -> tuple[BinaryIO, int]:
 
 def _counts_to_undo(value: RemoteValue, file: BinaryIO, codings: Sequence[str]) -> Iterable[int]:
     """Return how many codings to undo, in the order in which to try."""
-    if value.sha256 is None and value.size == file.seek(0, os.SEEK_END):
+    if not value.has_digest and value.size == file.seek(0, os.SEEK_END):
         return range(len(codings), -1, -1)  # bytes as sent fit in any case: try them last
     if not value.is_undescribed:
         return range(len(codings) + 1)

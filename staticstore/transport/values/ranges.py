@@ -267,8 +267,8 @@ def _read_from(file: BinaryIO, ranges: Iterable[tuple[int, int]]) -> list[bytes]
 
 
 def _verify(value: RemoteValue, ranges: Sequence[ByteRange], bodies: Sequence[bytes]) -> None:
-    # Only if the ranges cover the value: the sha256 of parts is unknown.
-    if value.sha256 is None:
+    # Only if the ranges cover the value: the digest of parts is unknown.
+    if not value.has_digest:
         return
     with contextlib.closing(value.verifier()) as verifier:
         for (start, end), body in zip(ranges, bodies, strict=True):

@@ -47,6 +47,11 @@ class RemoteValue(NamedTuple):
     size: int | None
     #: Lowercase hex; None if the index does not say.
     sha256: str | None
+    #: Another digest, as of `Content`; only without a sha256.
+    checksum: str | None = None
+    #: Quoted path of a placed value below other roots, which are copies; None for any other
+    #: value, whose path is the same below all roots.
+    copy_path: str | None = None
     #: Header fields that keep caches from answering.
     fields: tuple[tuple[str, str], ...] = ()
     #: All roots that have it; None at a site with one root.
@@ -63,12 +68,17 @@ class RemoteValue(NamedTuple):
 
     def verifier(self) -> Verifier:
         """Return a new verifier for a read of the whole value."""
-        return Verifier(self.size, self.sha256, key=self.key, url=self.url)
+        return Verifier(self.size, self.sha256, key=self.key, url=self.url, checksum=self.checksum)
 
     @property
     def is_undescribed(self) -> bool:
         """Whether the index says neither size nor digest."""
-        return self.size is None and self.sha256 is None
+        return self.size is None and not self.has_digest
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the index says a digest of the whole value, of any kind."""
+        return self.sha256 is not None or self.checksum is not None
 
     @property
     def plain(self) -> RemoteValue:
@@ -142,7 +152,7 @@ class RemoteValue(NamedTuple):
         if self.session.root.is_local:
             return
         yield self._replace(fields=_NO_CACHE)
-        if self.sha256 is not None and not self.session.root.query:
+        if self.sha256 is not None and not self.session.root.query and "?" not in self.url_path:
             url_path = f"{self.url_path}?sha256={self.sha256}"
             yield self._replace(url_path=url_path, fields=_NO_CACHE)
 
@@ -190,9 +200,14 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
 def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[RemoteValue]:
     is_verified = whole and value.sha256 is not None
     others = sources.alike + (sources.unlike if is_verified else ())
+    if value.copy_path is not None and not is_verified:
+        others = ()  # only its digest would identify it there
     sessions = tuple(dict.fromkeys((value.session, *others)))
+    path = value.url_path if value.copy_path is None else value.copy_path
     return [
-        value if session is value.session else value._replace(session=session, fields=())
+        value
+        if session is value.session
+        else value._replace(session=session, url_path=path, fields=())
         for session in least_failing(sessions)
     ]
 

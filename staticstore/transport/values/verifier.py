@@ -15,11 +15,37 @@ from typing import Self
 from ... import tuning
 from ...errors import IntegrityError, NotConnectedError
 
-__all__ = ["Hasher", "OrderedVerifier", "Verifier"]
+__all__ = ["Hasher", "OrderedVerifier", "Verifier", "has_digest"]
+
+_WEAK = ("md5", "sha1")
+
+
+def has_digest(data: bytes, sha256: str | None, checksum: str | None = None) -> bool:
+    """Return whether bytes have the digest that an entry says, or it says none.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole value.
+    sha256, checksum : str or None
+        As of `Content`.
+
+    Examples
+    --------
+    >>> has_digest(b"", None), has_digest(b"", None, "md5:d41d8cd98f00b204e9800998ecf8427e")
+    (True, True)
+    """
+    if sha256 is not None:
+        return hashlib.sha256(data).hexdigest() == sha256
+    if checksum is None:
+        return True
+    algorithm, _, expected = checksum.partition(":")
+    weak = algorithm in _WEAK
+    return hashlib.new(algorithm, data, usedforsecurity=not weak).hexdigest() == expected
 
 
 class Hasher:
-    """Compute the sha256 of bytes in a thread while the next ones are received.
+    """Compute the digest of bytes in a thread while the next ones are received.
 
     The thread is started after 1 MiB.  It gets copies of the bytes, or the
     buffers that `buffers` lends.  Close the hasher, or use it in a ``with`` block,
@@ -30,11 +56,14 @@ class Hasher:
     counts_newlines : bool, optional
         Whether to count newlines too, in the same thread: a separate pass over
         a large index would hold up other threads.
+    algorithm : str, optional
+        Another one than sha256.
     """
 
-    def __init__(self, *, counts_newlines: bool = False) -> None:
+    def __init__(self, *, counts_newlines: bool = False, algorithm: str = "sha256") -> None:
         self._pid = os.getpid()
-        self._hash = hashlib.sha256()
+        # Accidents are looked for by the weak ones, also where they may not be used otherwise.
+        self._hash = hashlib.new(algorithm, usedforsecurity=algorithm not in _WEAK)
         self._counts_newlines = counts_newlines
         self._newlines = 0
         self._count = 0
@@ -162,7 +191,7 @@ class Hasher:
         return self._newlines
 
     def hexdigest(self) -> str:
-        """Return the sha256 of all bytes, lowercase hex; ends the hashing."""
+        """Return the digest of all bytes, lowercase hex; ends the hashing."""
         self.close()
         return self._hash.hexdigest()
 
@@ -180,6 +209,8 @@ class Verifier:
         Its digest, lowercase hex; None if the index does not say.
     key, url : str, optional
         For the errors.
+    checksum : str, optional
+        Another digest, as of `Content`; only looked at without a sha256.
 
     Attributes
     ----------
@@ -194,13 +225,22 @@ class Verifier:
         *,
         key: str | None = None,
         url: str | None = None,
+        checksum: str | None = None,
     ) -> None:
         self.size = size
         self.sha256 = sha256
+        # The algorithm, a colon, and the digest.
+        self._digest = checksum if sha256 is None else f"sha256:{sha256}"
         self.count = 0
         self._key = key
         self._url = url
-        self._hasher = None if sha256 is None else Hasher()
+        algorithm = None if self._digest is None else self._digest.partition(":")[0]
+        self._hasher = None if algorithm is None else Hasher(algorithm=algorithm)
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether there is a digest to compare with, of any kind."""
+        return self._digest is not None
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Add the next bytes; the caller may change them afterwards, but see `buffers`.
@@ -226,9 +266,11 @@ class Verifier:
         """
         if self.size is not None and self.count != self.size:
             raise self.size_error(self.count)
-        if self._hasher is not None and (actual := self._hasher.hexdigest()) != self.sha256:
-            text = "the value has another sha256 than the index says"
-            raise self._error(text, self.sha256, actual)
+        if self._hasher is not None and self._digest is not None:
+            algorithm, _, expected = self._digest.partition(":")
+            if (actual := self._hasher.hexdigest()) != expected:
+                text = f"the value has another {algorithm} than the index says"
+                raise self._error(text, expected, actual)
 
     def buffers(self, size: int) -> Iterator[memoryview]:
         """Yield buffers to fill in turn, hashed without a copy: see `Hasher.buffers`."""
@@ -277,7 +319,7 @@ class OrderedVerifier:
             Whether it added anything, so that `position` has moved.
         """
         is_next = start <= self.position < start + len(data)
-        if self._verifier.sha256 is None or not is_next:
+        if not self._verifier.has_digest or not is_next:
             return False
         self._verifier.feed(memoryview(data)[self.position - start :])
         self.position = start + len(data)

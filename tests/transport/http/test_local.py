@@ -15,13 +15,13 @@ import requests
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from staticstore.transport.http import adapter
-from staticstore.transport.http.adapter import FileAdapter
 from staticstore.transport.http.conditions import (
     Answer,
     Representation,
     answer,
     header_fields,
 )
+from staticstore.transport.http.local_adapters import FileAdapter
 from staticstore.transport.http.response import ContentRange, Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
