@@ -158,6 +158,11 @@ CACHED_PART_BYTES = 1 << 18  # longer parts are streamed past the cache.  benchm
 # A part that is read by a compressed copy must save so many bytes for the request of the seek
 # table, which a session asks for once.  Smaller: more waits.  benchmark: compressed
 SEEK_TABLE_COST_BYTES = 1 << 17
+# After so many failures in a row, or after one of the same copy, values are read themselves for a
+# time.  Fewer: a single bad copy stops all; more: more requests for nothing
+FAILED_COPIES_IN_A_ROW = 3
+FAILED_COPIES = 1 << 10  # remembered
+NO_COPIES_SECONDS = 300.0
 SEEK_TABLES_BYTES = 1 << 22  # of tables, kept.  More: fewer requests, more memory
 # A value that is opened is read by a copy of at most this part of its bytes: short reads then
 # fetch a frame in place of a block.  benchmark: compressed

@@ -174,29 +174,26 @@ class Access:
             copy_path=copy_path,
             sources=None if sources.is_one else sources,
             store=self._store,
-            compressed=None if content.compressed is None else self._compressed_reads(content),
+            compressed=None if content.compressed is None else self.compressed_reads(content),
         )
 
-    def _compressed_reads(self, content: Content) -> CompressedReads | None:
-        from ..transport.values.compressed import CompressedReads  # seldom needed
+    def compressed_reads(self, content: Content) -> CompressedReads | None:
+        """Return what reads a value by its compressed copy; None to read the value itself.
 
-        copy = self.copy_to_read(content)
-        return None if copy is None else CompressedReads(copy)
-
-    def copy_to_read(self, content: Content) -> CompressedCopy | None:
-        """Return the compressed copy by which to read a value whole; None to read it itself.
-
-        It is read where it is shorter, size and digest of the value are known, and there
-        is a module that decompresses.  A value in a folder is there already.
+        A copy is read where it is shorter, size and digest of the value are known, and
+        there is a module that decompresses.  A value in a folder is there already.
         """
         copy, size = content.compressed, content.size
         if copy is None or size is None or content.sha256 is None or content.placed is not None:
             return None
+        from ..transport.values.compressed import CompressedReads  # seldom needed
         from ..transport.values.zstd import find_zstd, may_undo
 
-        if not may_undo(copy.size, size) or self.session.root.is_local or find_zstd() is None:
+        session = self.session
+        if not may_undo(copy.size, size) or session.root.is_local or find_zstd() is None:
             return None
-        return CompressedCopy(copy.size, copy.sha256)
+        reads = CompressedReads(CompressedCopy(copy.size, copy.sha256))
+        return None if reads.is_failing(session) else reads
 
     @property
     def alike(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from ..index.fields import Content
 from ..transport.many.batch import Batch, fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
-from .value_requests import CarefulReads, Places, accept, pack_stretches
+from .value_requests import CarefulReads, Places, RequestedFile, accept, pack_stretches
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -65,16 +65,19 @@ class SmallValues:
         self._parts: list[Places] = []
         # For each value that has not come the number of its request.
         self._coming: dict[int, int] = {}
+        # For each value that is requested by itself, what of it.
+        self._files: dict[int, RequestedFile] = {}
         self._plan_packs()
         self._packs = len(self._requests)
         apart: list[int] = []
         for number, content in some:
             if number not in self._found and number not in self._coming:
-                request = self._whole(number)
-                if request is None:
+                file = self._file(number)
+                if file is None:
                     apart.append(number)
                 else:
-                    self._add(request, [(number, 0, content.size or 0)])
+                    self._files[number] = file
+                    self._add(file.whole(), [(number, 0, file.size)])
         self._batch = Batch(access.session, self._requests)
         self._apart = _Apart([(number, keys[number]) for number in apart], access, read)
 
@@ -96,10 +99,8 @@ class SmallValues:
         self._requests.append(request)
         self._parts.append(parts)
 
-    def _whole(self, number: int) -> SizedRequest | None:
-        content = self._contents[number]
-        url_path = self._access.url_path(self._keys[number], content)
-        return None if url_path is None else SizedRequest(url_path, content.size or 0)
+    def _file(self, number: int) -> RequestedFile | None:
+        return RequestedFile.of(self._access, self._keys[number], self._contents[number])
 
     def take(self, number: int) -> Found:
         """Return a value, verified, or the error for it; None if it is not one of these.
@@ -126,25 +127,27 @@ class SmallValues:
         body = answer.body
         for number, start, end in self._parts[request]:
             data = body if end - start == len(body) else body[start:end]
-            if self._is_right(number, data):
-                self._found[number] = data
+            if (file := self._files.get(number)) is not None:
+                value = file.value(self._access, data)
+            else:
+                value = data if accept(self._access, self._contents[number], data) else None
+            if value is not None:
+                self._found[number] = value
                 self._coming.pop(number, None)
-
-    def _is_right(self, number: int, data: bytes) -> bool:
-        return accept(self._access, self._contents[number], data)
 
     def _read_carefully(self) -> None:
         for request in set(self._coming.values()):
             self._receive(request)
         again = {
-            number: whole
+            number: file
             for number, request in self._coming.items()
-            if request < self._packs and (whole := self._whole(number)) is not None
+            if request < self._packs and (file := self._file(number)) is not None
         }
-        answers = fetch_all(self._access.session, list(again.values()))
-        for number, answer in zip(again, answers, strict=True):
-            if answer is not None and self._is_right(number, answer.body):
-                self._found[number] = answer.body
+        answers = fetch_all(self._access.session, [file.whole() for file in again.values()])
+        for (number, file), answer in zip(again.items(), answers, strict=True):
+            value = None if answer is None else file.value(self._access, answer.body)
+            if value is not None:
+                self._found[number] = value
                 del self._coming[number]
         self._found |= self._singly(list(self._coming))
         self._coming.clear()

@@ -7,6 +7,7 @@ copy has a checksum of its own, and a copy never changes.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from .zstd import Decompression, DecompressionError, undone
 
 if TYPE_CHECKING:
     from ...index.fields import CompressedCopy
+    from ..http.session import Session
     from ..http.wire import Wire
 
 __all__ = ["CompressedAnswer", "CompressedReads"]
@@ -83,11 +85,12 @@ class CompressedReads:
     Parameters
     ----------
     copy : CompressedCopy
-        The copy, of fewer bytes than the value, whose size and digest are known.
+        The copy, of fewer bytes than the value, whose size and digest are known; also an
+        attribute.
     """
 
     def __init__(self, copy: CompressedCopy) -> None:
-        self._copy = copy
+        self.copy = copy
 
     def ask(self, value: RemoteValue, start: int, end: int | None) -> CompressedAnswer:
         """Request the bytes from `start` to `end`; the answer may begin before them.
@@ -118,21 +121,21 @@ class CompressedReads:
         ranges : sequence of ByteRange
             The parts, in order, not overlapping.
         """
-        tables, size = self._tables(value), value.size or 0
-        if not value.session.takes_ranges or tables.lacks(self._copy.sha256):
+        size = value.size or 0
+        if not value.session.takes_ranges or self.is_failing(value.session):
             return False
-        table = tables.get(self._copy.sha256)
+        table = value.session.companion(_CopyNotes).table(self.copy.sha256)
         frame = FRAME_BYTES if table is None else table.frame_bytes
         frames = sum(len(run) for run in _runs(ranges, frame))
-        cost = min(frames * frame, size) * self._copy.size // max(size, 1)
+        cost = min(frames * frame, size) * self.copy.size // max(size, 1)
         if table is None:
             cost += table_bytes(-(-size // frame)) + tuning.SEEK_TABLE_COST_BYTES
         return cost < sum(end - start for start, end in ranges)
 
     def is_for_short_reads(self, value: RemoteValue) -> bool:
         """Return whether to read a value by its copy that is going to be read in places."""
-        is_small = self._copy.size <= (value.size or 0) * tuning.COMPRESSED_OPEN_PART
-        return is_small and value.session.takes_ranges
+        is_small = self.copy.size <= (value.size or 0) * tuning.COMPRESSED_OPEN_PART
+        return is_small and value.session.takes_ranges and not self.is_failing(value.session)
 
     def read_parts(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Read parts of a value, in order and not overlapping, by as few requests as may be.
@@ -171,25 +174,29 @@ class CompressedReads:
                 parts.append(data[start - begin : end - begin])
         return parts
 
+    def is_failing(self, session: Session) -> bool:
+        """Return whether the copy, or several others, failed at a root a short time ago."""
+        return session.companion(_CopyNotes).is_failing(self.copy.sha256)
+
+    def note(self, session: Session, *, failed: bool) -> None:
+        """Note whether the value could be read by its copy."""
+        session.companion(_CopyNotes).note(self.copy.sha256, failed=failed)
+
     def _of(self, value: RemoteValue) -> RemoteValue:
-        copy = self._copy
+        copy = self.copy
         return value._replace(
             url_path=copy.href, size=copy.size, sha256=copy.sha256, compressed=None
         )
 
-    def _tables(self, value: RemoteValue) -> _SeekTables:
-        return value.session.companion(_SeekTables)
-
     def _table(self, value: RemoteValue) -> SeekTable:
-        tables, sha256 = self._tables(value), self._copy.sha256
-        if (known := tables.get(sha256)) is not None and known.size == value.size:
+        notes, sha256 = value.session.companion(_CopyNotes), self.copy.sha256
+        if (known := notes.table(sha256)) is not None and known.size == value.size:
             return known
         try:
             table = _read_table(self._of(value), value.size or 0)
         except ValueError as error:
-            tables.note_lack(sha256)
             raise _unusable(value, error) from error
-        tables.put(sha256, table)
+        notes.note_table(sha256, table)
         return table
 
 
@@ -240,35 +247,46 @@ def _unusable(value: RemoteValue, reason: Exception) -> IntegrityError:
     return value.changed(f"the compressed copy of the value cannot be used: {reason}")
 
 
-class _SeekTables:
-    """The seek tables that a session has read, by the digests of the copies."""
+class _CopyNotes:
+    """What a session knows of compressed copies, by their digests; any thread may use it."""
 
     def __init__(self, wire: Wire) -> None:
         self._lock = threading.Lock()
-        # None for a copy without one.
-        self._tables: LRUCache[str, SeekTable | None] = LRUCache(
-            tuning.SEEK_TABLES_BYTES, getsizeof=lambda table: 8 * len(table or "") + 200
-        )
+        most = tuning.SEEK_TABLES_BYTES
+        self._tables: LRUCache[str, SeekTable] = LRUCache(most, getsizeof=_memory_of)
+        self._failed: LRUCache[str, float] = LRUCache(tuning.FAILED_COPIES)
+        # Failures of different copies, without a success.
+        self._in_a_row = 0
+        self._failed_at = 0.0
 
-    def get(self, sha256: str) -> SeekTable | None:
+    def table(self, sha256: str) -> SeekTable | None:
         with self._lock:
             return self._tables.get(sha256)
 
-    def put(self, sha256: str, table: SeekTable) -> None:
-        self._keep(sha256, table)
-
-    def lacks(self, sha256: str) -> bool:
+    def note_table(self, sha256: str, table: SeekTable) -> None:
         with self._lock:
-            return sha256 in self._tables and self._tables[sha256] is None
-
-    def note_lack(self, sha256: str) -> None:
-        self._keep(sha256, None)
-
-    def _keep(self, sha256: str, table: SeekTable | None) -> None:
-        with self._lock:
-            if 8 * len(table or "") + 200 <= self._tables.maxsize:
+            if _memory_of(table) <= self._tables.maxsize:
                 self._tables[sha256] = table
+
+    def note(self, sha256: str, *, failed: bool) -> None:
+        with self._lock:
+            if not failed:
+                self._in_a_row = 0
+                return
+            self._failed_at = self._failed[sha256] = time.monotonic()
+            self._in_a_row += 1
+
+    def is_failing(self, sha256: str) -> bool:
+        with self._lock:
+            since = self._failed.get(sha256)
+            if self._in_a_row >= tuning.FAILED_COPIES_IN_A_ROW:
+                since = self._failed_at
+        return since is not None and time.monotonic() - since < tuning.NO_COPIES_SECONDS
 
     def close(self) -> None:
         with self._lock:
             self._tables.clear()
+
+
+def _memory_of(table: SeekTable) -> int:
+    return 8 * len(table) + 200

@@ -213,10 +213,16 @@ def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[
 
 
 def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
-    if value.compressed is not None:
-        with contextlib.suppress(IntegrityError, TransportError):
-            return read(value)
-        value = value.plain  # whatever was wrong with the copy
+    if (compressed := value.compressed) is not None:
+        if not compressed.is_failing(value.session):
+            try:
+                found = read(value)
+            except (IntegrityError, TransportError):  # whatever is wrong with the copy
+                compressed.note(value.session, failed=True)
+            else:
+                compressed.note(value.session, failed=False)
+                return found
+        value = value.plain
     try:
         return read(value)
     except (IntegrityError, HTTPStatusError) as error:
@@ -252,6 +258,14 @@ class CompressedWay(Protocol):
 
     def read_parts(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Read parts, in order and not overlapping."""
+        ...
+
+    def is_failing(self, session: Session) -> bool:
+        """Return whether the copy, or several others, failed at a root a short time ago."""
+        ...
+
+    def note(self, session: Session, *, failed: bool) -> None:
+        """Note whether the value could be read by its copy."""
         ...
 
 
