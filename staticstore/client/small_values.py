@@ -70,7 +70,7 @@ class SmallValues:
         self._plan_packs()
         self._packs = len(self._requests)
         apart: list[int] = []
-        for number, content in some:
+        for number, _ in some:
             if number not in self._found and number not in self._coming:
                 file = self._file(number)
                 if file is None:

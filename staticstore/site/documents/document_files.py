@@ -29,9 +29,11 @@ from ..folder.retention import forget, hrefs_of
 from .head_files import HeadFiles, PiecedBody
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["prepared_head", "write_document", "write_documents", "write_pieces"]
+__all__ = ["place_file", "prepared_head", "write_document", "write_documents", "write_pieces"]
 
 
 def write_documents(folder: SiteFolder, files: HeadFiles, body: bytes | PiecedBody | None) -> None:
@@ -118,6 +120,21 @@ def write_pieces(folder: SiteFolder, role: Role, pieces: Iterable[bytes]) -> Doc
     document = Document(role, size, hasher.hexdigest())
     os.replace(staged, folder.root / document.href)
     return document
+
+
+def place_file(folder: SiteFolder, document: Document, staged: Path) -> None:
+    """Give a file in the site's folder, which was verified, its name under its digest.
+
+    Raises
+    ------
+    OSError
+        It cannot be renamed.
+    """
+    place = (folder.root / document.href).parent
+    if is_link(place) or is_link(staged):
+        raise OSError(errno.ELOOP, "its folder, or the file, is a symbolic link")
+    place.mkdir(exist_ok=True)
+    os.replace(staged, folder.root / document.href)
 
 
 @contextlib.contextmanager

@@ -10,29 +10,31 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import read_regular
 from ...index.blocks import named_documents
 from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
-from ...index.hidden import copy_of, place_of
+from ...index.hidden import CompressedCopy, copy_of, place_of
 
 if TYPE_CHECKING:
     from ...index.head import Head
-    from ...index.hidden import CompressedCopy
     from ...index.snapshot import Index
     from .site_folder import SiteFolder
 
 __all__ = [
     "KEPT_SECONDS",
+    "NamedByEntries",
     "copies_of",
     "entry_files_of",
     "files_below",
     "forget",
     "hrefs_of",
+    "named_by_entries",
     "next_removal",
     "only_files_below",
     "packs_of",
@@ -42,34 +44,56 @@ __all__ = [
 
 #: How long a file stays after it was forgotten.
 KEPT_SECONDS = 24 * 3600.0
+_NAMES = ("packed", "stored")
 _DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet|zst)\Z")
+
+
+class NamedByEntries(NamedTuple):
+    """The packs and compressed copies that the entries of an index name."""
+
+    #: Their hrefs.
+    packs: frozenset[str] = frozenset()
+    #: By key.
+    copies: Mapping[str, CompressedCopy] = MappingProxyType({})
+
+    @property
+    def hrefs(self) -> frozenset[str]:
+        """The hrefs of all of them."""
+        return self.packs.union(copy.href for copy in self.copies.values())
+
+
+def named_by_entries(index: Index) -> NamedByEntries:
+    """Return the packs and compressed copies that the entries of an index name."""
+    # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
+    names = {name for piece in index.document() for name in _names_in(bytes(piece))}
+    packed = index.stored.values_of("packed") if "packed" in names else iter(())
+    stored = index.stored.values_of("stored") if "stored" in names else iter(())
+    places = (place_of(value) for _, value in packed if value is not None)
+    copies = ((key, copy_of(value)) for key, value in stored if value is not None)
+    return NamedByEntries(
+        frozenset(place.href for place in places if place is not None),
+        {key: copy for key, copy in copies if copy is not None},
+    )
+
+
+def _names_in(text: bytes) -> tuple[str, ...]:
+    has_escapes = b"\\u00" in text  # with which a name may be written
+    return tuple(name for name in _NAMES if has_escapes or b'"%b"' % name.encode() in text)
 
 
 def packs_of(index: Index) -> frozenset[str]:
     """Return the hrefs of the packs that an index names."""
-    # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
-    if not any(_may_have(bytes(piece), b'"packed"') for piece in index.document()):
-        return frozenset()
-    # The only field that is decoded.
-    found = (packed for _, packed in index.stored.values_of("packed") if packed is not None)
-    return frozenset(place.href for place in map(place_of, found) if place is not None)
+    return named_by_entries(index).packs
 
 
-def copies_of(index: Index) -> dict[str, CompressedCopy]:
-    """Return the compressed copies that the entries of an index name, by key."""
-    if not any(_may_have(bytes(piece), b'"stored"') for piece in index.document()):
-        return {}
-    found = ((key, copy_of(stored)) for key, stored in index.stored.values_of("stored"))
-    return {key: copy for key, copy in found if copy is not None}
+def copies_of(index: Index) -> Mapping[str, CompressedCopy]:
+    """Return the compressed copies that an index names, by key."""
+    return named_by_entries(index).copies
 
 
 def entry_files_of(index: Index) -> frozenset[str]:
-    """Return the hrefs of the packs and compressed copies that the entries of an index name."""
-    return packs_of(index).union(copy.href for copy in copies_of(index).values())
-
-
-def _may_have(text: bytes, name: bytes) -> bool:
-    return name in text or b"\\u00" in text  # it may be written with escapes
+    """Return the hrefs of the packs and compressed copies that an index names."""
+    return named_by_entries(index).hrefs
 
 
 def hrefs_of(folder: SiteFolder, head: Head) -> set[str]:

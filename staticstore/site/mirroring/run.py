@@ -21,10 +21,17 @@ from ..documents.root_files import write_git_files
 from ..folder.data_file import FileDigest
 from ..folder.folder_note import settled
 from ..folder.notes import Notes, read_notes, write_notes
-from ..folder.retention import files_below, packs_of, remove_files
+from ..folder.retention import (
+    NamedByEntries,
+    entry_files_of,
+    files_below,
+    named_by_entries,
+    remove_files,
+)
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
+from .copy_fetching import fetch_named
 from .fetching import (
     Fetching,
     ProgressSum,
@@ -123,7 +130,8 @@ class MirrorRun:
         self._old_notes = read_notes(self.folder.notes)
         self._read_index()
         self._old_count = len(self._old_index)  # for the guards
-        self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
+        whole = self.origin.snapshot if self._is_whole else None
+        self._named_files = NamedByEntries() if whole is None else named_by_entries(whole)
         self._wanted: list[str] = []
         self._files: list[str] = []  # below data/, if some may be deleted
         # Files of the site's own words; None while unknown.
@@ -306,7 +314,7 @@ class MirrorRun:
                 )
                 wanted = self._wanted
                 if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
-                    wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
+                    wanted = fetch_named(self.folder, self._named_files, fetching, wanted)
                 fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
@@ -332,17 +340,17 @@ class MirrorRun:
         self._about_names = copy_about(
             self.folder, self.origin.head, self.origin.read, self.origin.read_file
         )
-        old_packs: frozenset[str] = frozenset()
+        old_files: frozenset[str] = frozenset()
         if files.body != self._old_body:
-            old_packs = packs_of(self._old_index)
+            old_files = entry_files_of(self._old_index)
             self._sha256 = hashlib.sha256(files.body).hexdigest()
-        with replacing_index(self.folder, files, self._old_body, old_packs):
+        with replacing_index(self.folder, files, self._old_body, old_files):
             staging.replace()
         staging.sync_folders()
 
     def _index_files(self) -> IndexFiles:
         if self._is_whole and not self.failed and not self.skipped:
-            return files_of_whole(self.folder, self.origin, self._packs, self._entries)
+            return files_of_whole(self.folder, self.origin, self._named_files.hrefs, self._entries)
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,9 +8,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["Decompression", "DecompressionError", "find_zstd", "may_undo", "undone", "undone_copy"]
+__all__ = [
+    "Decompression",
+    "DecompressionError",
+    "find_zstd",
+    "may_undo",
+    "undo",
+    "undone",
+    "undone_copy",
+]
 
 # RFC 8878, section 3.1.1.1.2: decoders are recommended to support 8 MiB at least.
 _MOST_WINDOW_LOG = 23
@@ -21,6 +29,7 @@ _MOST_RATIO = 500
 _LEAST_FRAME_BYTES = 1 << 12
 _MORE_FRAMES = 16
 _PIECE_BYTES = 1 << 17
+_WRITTEN_BYTES = 1 << 20
 
 
 class DecompressionError(ValueError):
@@ -149,6 +158,24 @@ def undone(frames: bytes | memoryview, size: int) -> bytes:
             data += piece
     found.finish()
     return bytes(data)
+
+
+def undo(source: BinaryIO, target: BinaryIO, size: int) -> str:
+    """Write what the frames in a file hold into another; return its sha256.
+
+    Raises
+    ------
+    DecompressionError
+        As of `undone`.
+    """
+    found, hasher = Decompression(size), hashlib.sha256()
+    while piece := source.read(_PIECE_BYTES):
+        found.feed(piece)
+        while data := found.read(_WRITTEN_BYTES):
+            hasher.update(data)
+            target.write(data)
+    found.finish()
+    return hasher.hexdigest()
 
 
 def undone_copy(copy: bytes, sha256: str | None, size: int) -> bytes | None:
