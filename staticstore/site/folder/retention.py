@@ -62,8 +62,10 @@ class NamedByEntries(NamedTuple):
         return self.packs.union(copy.href for copy in self.copies.values())
 
 
-def named_by_entries(index: Index) -> NamedByEntries:
-    """Return the packs and compressed copies that the entries of an index name."""
+def named_by_entries(index: Index | None) -> NamedByEntries:
+    """Return the packs and compressed copies that the entries of an index name; None has none."""
+    if index is None:
+        return NamedByEntries()
     # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
     names = {name for piece in index.document() for name in _names_in(bytes(piece))}
     packed = index.stored.values_of("packed") if "packed" in names else iter(())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import queue
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ... import tuning
 from ...client.many import read_each
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
     from ..folder.hashing import TotalProgress
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["Fetching", "ProgressSum", "ValueProgress", "check_index_links", "link_problems"]
+__all__ = [
+    "Described",
+    "Fetching",
+    "ProgressSum",
+    "ValueProgress",
+    "check_index_links",
+    "link_problems",
+]
 
 #: Progress of each large value, called as ``value_progress(key, done, total)`` in bytes; the
 #: total may be unknown.  At its end, `done` is None.
@@ -94,6 +102,15 @@ class ProgressSum:
                 self._value_progress(key, None, None)
 
 
+class Described(NamedTuple):
+    """What a copy says of a value that was fetched."""
+
+    #: Bytes.
+    size: int
+    #: Lowercase hex.
+    sha256: str
+
+
 class Fetching:
     """Fetches values of one snapshot into a folder.
 
@@ -115,6 +132,8 @@ class Fetching:
         Reports the bytes fetched.
     modified : float
         The time of files whose index says none, in seconds since 1970.
+    describes : bool, optional
+        Whether to note sizes and digests of what is fetched.
 
     Attributes
     ----------
@@ -126,6 +145,8 @@ class Fetching:
         As given.
     batch_bytes : int
         The most bytes of small values that are fetched together.
+    described : dict of str to Described
+        The sizes and digests, by key.
     """
 
     def __init__(
@@ -139,6 +160,7 @@ class Fetching:
         limit: RateLimit | None,
         progress: ProgressSum,
         modified: float,
+        describes: bool = False,
     ) -> None:
         self.origin = origin
         self._contents = contents
@@ -150,6 +172,8 @@ class Fetching:
         self.verify = verify
         self._progress = progress
         self._modified = modified
+        self._describes = describes
+        self.described: dict[str, Described] = {}
         self._failed_in_a_row = 0
         self.failed: dict[str, str] = {}
         self.bytes = 0
@@ -274,6 +298,11 @@ class Fetching:
             if value.sha256 is None or staged_sha256(path) != value.sha256:
                 with self._progress.of_value(key) as report:
                     copy_directly(value, path, report)
+            if self._describes:
+                sha256 = value.sha256 or staged_sha256(path)
+                if sha256 is None:
+                    raise OSError(errno.EPERM, "another user can write the staged file")
+                self.described[key] = Described(path.stat().st_size, sha256)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))
@@ -287,6 +316,9 @@ class Fetching:
         except OSError as error:
             self._fail(key, error)
             return
+        if self._describes:
+            sha256 = self._contents[key].sha256 or hashlib.sha256(data).hexdigest()
+            self.described[key] = Described(len(data), sha256)
         self.bytes += len(data)
         self._failed_in_a_row = 0
         self._progress.report(key, len(data))

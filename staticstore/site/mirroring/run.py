@@ -21,24 +21,12 @@ from ..documents.root_files import write_git_files
 from ..folder.data_file import FileDigest
 from ..folder.folder_note import settled
 from ..folder.notes import Notes, read_notes, write_notes
-from ..folder.retention import (
-    NamedByEntries,
-    entry_files_of,
-    files_below,
-    named_by_entries,
-    remove_files,
-)
+from ..folder.retention import entry_files_of, files_below, named_by_entries, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
 from .copy_fetching import fetch_named
-from .fetching import (
-    Fetching,
-    ProgressSum,
-    ValueProgress,
-    check_index_links,
-    link_problems,
-)
+from .fetching import Fetching, ProgressSum, ValueProgress, check_index_links, link_problems
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
@@ -130,9 +118,9 @@ class MirrorRun:
         self._old_notes = read_notes(self.folder.notes)
         self._read_index()
         self._old_count = len(self._old_index)  # for the guards
-        whole = self.origin.snapshot if self._is_whole else None
-        self._named_files = NamedByEntries() if whole is None else named_by_entries(whole)
+        self._named_files = named_by_entries(self.origin.snapshot if self._is_whole else None)
         self._wanted: list[str] = []
+        self._described: Mapping[str, Any] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
         # Files of the site's own words; None while unknown.
         self._about_names: frozenset[str] | None = None
@@ -173,6 +161,8 @@ class MirrorRun:
         self._contents: dict[str, Content] = new.contents_of(keys)
         # Entries are checked when first read; a bad one is left out.
         self._keys = [key for key in keys if key in self._contents]
+        # Then the copy's index says otherwise where they are: below data/.
+        self._has_placed = any(one.placed is not None for one in self._contents.values())
 
     @property
     def kept(self) -> int:
@@ -311,14 +301,17 @@ class MirrorRun:
                     limit=self.limit,
                     progress=ProgressSum(total, progress, value_progress),
                     modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
+                    describes=self._has_placed,
                 )
                 wanted = self._wanted
-                if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                # A pack may hold values that are skipped; an index of the copy's own names none.
+                if self._is_whole and not (self.skipped or self._has_placed):
                     wanted = fetch_named(self.folder, self._named_files, fetching, wanted)
                 fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = staging.keys
+            self._described = fetching.described
             self._check_lost()
             self._write(staging)
             self.deleted = sum(self.survey.obstacles[place] for place in staging.removed)
@@ -349,17 +342,19 @@ class MirrorRun:
         staging.sync_folders()
 
     def _index_files(self) -> IndexFiles:
-        if self._is_whole and not self.failed and not self.skipped:
+        if self._is_whole and not (self.failed or self.skipped or self._has_placed):
             return files_of_whole(self.folder, self.origin, self._named_files.hrefs, self._entries)
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         # A value that failed keeps its old entry, if its old file is there.
-        new = self.origin.snapshot
+        new, kept = self.origin.snapshot, self.survey.kept
         # Many at once take a fifth of the time of each by itself.
         for key, entry in new.query() if self._settled else new.stored.entries_of(self._keys):
             if key not in self.failed and key not in self.skipped:
                 hide(entry)
+                if self._has_placed and (one := kept.get(key) or self._described.get(key)):
+                    entry |= {"size": one.size, "sha256": one.sha256}
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]

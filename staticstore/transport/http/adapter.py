@@ -258,7 +258,7 @@ class Perimeter:
         """Whether there was a connection to the root."""
         return self._was_inner or self._was_public
 
-    def check(self, address: str, url: str, is_root: bool) -> None:
+    def check(self, address: str, url: str, is_root: bool, *, is_connected: bool = True) -> None:
         """Refuse a connection from a public root to an inner address.
 
         Parameters
@@ -269,6 +269,8 @@ class Perimeter:
             The requested URL.
         is_root : bool
             Whether the URL has the root's own origin.
+        is_connected : bool, optional
+            Whether there is a connection, so that the address tells whether the root is public.
 
         Raises
         ------
@@ -276,10 +278,11 @@ class Perimeter:
             The address is inner and not allowed.
         """
         inner = is_inner(address)
-        if is_root and inner:
-            self._was_inner = True
-        elif is_root:
-            self._was_public = True
+        if is_root and is_connected:
+            if inner:
+                self._was_inner = True
+            else:
+                self._was_public = True
         if not inner or (self._was_inner and not self._was_public):
             return
         origin = origin_of(url)

@@ -44,7 +44,7 @@ from .root import (
     origin_of,
     redirect_target,
 )
-from .template import RequestTemplate, Signer, field_text, is_of_requests
+from .template import PeerCheck, RequestTemplate, Signer, field_text, is_of_requests
 from .wire import Bounds, Deadline, Wire
 
 __all__ = ["OwnConnections", "Request", "Sender"]
@@ -319,7 +319,7 @@ class Sender:
 
     def _peer_check(
         self, url: str, proxies: Mapping[str, str], *, trusted: bool
-    ) -> Callable[[str], None] | None:
+    ) -> PeerCheck | None:
         if self._root.is_local:
             return None
         is_root = trusted and self._is_root

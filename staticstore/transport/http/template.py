@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from requests.auth import AuthBase, HTTPDigestAuth
 from requests.hooks import default_hooks
@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from .root import Root
     from .wire import Wire
 
-__all__ = ["RequestTemplate", "SignedRequest", "Signer", "field_text", "is_of_requests"]
+__all__ = [
+    "PeerCheck",
+    "RequestTemplate",
+    "SignedRequest",
+    "Signer",
+    "field_text",
+    "is_of_requests",
+]
+
+
+class PeerCheck(Protocol):
+    """Checks the address of a connection: `Perimeter.check`, for one URL."""
+
+    def __call__(self, address: str, *, is_connected: bool = True) -> None:
+        """Raise `InnerAddressError` if there may be no connection to it."""
 
 
 class SignedRequest(NamedTuple):
@@ -134,7 +148,7 @@ class RequestTemplate(NamedTuple):
     #: Bytes per second.
     min_rate: float
     #: As in `Bounds`; None through a proxy.
-    check_peer: Callable[[str], None] | None
+    check_peer: PeerCheck | None
     #: The connections that single requests use, too.
     pool: Any
     #: What precedes the path below the root in the target of a request.

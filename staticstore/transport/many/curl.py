@@ -16,8 +16,9 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import pycurl
 
@@ -28,7 +29,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ... import tuning
 from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ...processes import fork_gate
-from ..http.template import RequestTemplate
+from ..http.template import PeerCheck, RequestTemplate
 from ..http.wire import Wire
 from .carrier import Carrier, ConnectionCount, SubmittedRequest
 from .request import SizedAnswer, SizedRequest, accepted, refusal
@@ -217,7 +218,17 @@ def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
         yield from ((handle, error) for handle, error, _ in bad)
 
 
-def _judge_peer(check: Callable[[str], None], address: str, *others: str | int) -> int:
+def _open(check: PeerCheck, purpose: int, address: Any) -> socket.socket | int:
+    try:
+        check(address.addr[0], is_connected=False)
+        # libcurl closes it.
+        return socket.socket(address.family, address.socktype, address.protocol)
+    except (InnerAddressError, OSError):
+        bad: int = pycurl.SOCKET_BAD
+        return bad
+
+
+def _judge_peer(check: PeerCheck, address: str, *others: str | int) -> int:
     # Called for each request, also on a connection that was open already.
     try:
         check(address)
@@ -296,8 +307,11 @@ class _Transfer:
         ]:
             self.handle.setopt(option, value)
         if template.check_peer is not None:
+            # Before a connection is made, and before each request, which may be by an older one.
+            self.handle.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open, template.check_peer))
             self.handle.setopt(PREREQFUNCTION, partial(_judge_peer, template.check_peer))
         elif self._template is not None:
+            self.handle.setopt(pycurl.OPENSOCKETFUNCTION, None)
             self.handle.unsetopt(PREREQFUNCTION)
         self._set_up_tls(template)
         self._template = template
