@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CompressedAnswer", "CompressedReads"]
 
+# A longer frame, which nobody needs, is passed on before its end.
+_MOST_HELD_BYTES = 8 << 20
+
 
 class CompressedAnswer(ValueAnswer):
     """Bytes of a value out of its compressed copy.
@@ -54,6 +57,9 @@ class CompressedAnswer(ValueAnswer):
         self._source = source
         self._decompression = Decompression(end - start)
         self._piece = memoryview(bytearray(tuning.STREAM_BUFFER_BYTES))
+        # Bytes are passed on with the end of their frame, where its checksum is.
+        self._held = bytearray()
+        self._ready = memoryview(b"")
 
     def must_be_verified(self, value: RemoteValue) -> bool:
         """Return False: a page in the place of a copy is none."""
@@ -62,17 +68,29 @@ class CompressedAnswer(ValueAnswer):
     def readinto(self, buffer: memoryview) -> int:
         """Read the next bytes into a buffer; return how many, 0 at the end."""
         try:
-            while not (data := self._decompression.read(len(buffer))):
-                count = self._source.readinto(self._piece)
-                if not count:
-                    self._decompression.finish()
-                    return 0
-                self._decompression.feed(self._piece[:count])
+            while not self._ready and self._fill():
+                pass
         except DecompressionError as error:
             raise _unusable(self._value, error) from error
-        buffer[: len(data)] = data
-        self.position += len(data)
-        return len(data)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        self.position += count
+        return count
+
+    def _fill(self) -> bool:
+        """Decompress some more; False at the end."""
+        found = self._decompression
+        if data := found.read(tuning.VALUE_PIECE_BYTES):
+            self._held += data
+        if self._held and (found.is_between_frames or len(self._held) >= _MOST_HELD_BYTES):
+            self._ready, self._held = memoryview(bytes(self._held)), bytearray()
+        elif not data:
+            count = self._source.readinto(self._piece)
+            if not count:
+                found.finish()
+                return False
+            found.feed(self._piece[:count])
+        return True
 
     def close(self) -> None:
         """Close the answer."""

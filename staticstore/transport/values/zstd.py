@@ -91,6 +91,11 @@ class Decompression:
         self._frame: Any = None
         self._rest = b""
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether all that was taken out is of frames that have ended, with their checksums."""
+        return self._frame is None
+
     def feed(self, piece: bytes | memoryview) -> None:
         """Put the next compressed bytes in, once `read` has returned none."""
         self._rest = bytes(piece)
