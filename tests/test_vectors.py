@@ -167,6 +167,9 @@ def test_a_key_has_the_url(case: dict[str, Any]) -> None:
     assert (url, root.userinfo) == (case["url"], tuple(case.get("user", ())) or None)
 
 
+FACTS = ("size", "sha256", "modified", "media_type", "pack", "placed")
+
+
 @pytest.mark.parametrize("case", read("entries.json")["cases"], ids=lambda case: case["entry"])
 def test_an_entry_means(case: dict[str, Any]) -> None:
     index = Index.parse(b'{"k":%b}' % case["entry"].encode())
@@ -181,7 +184,8 @@ def test_an_entry_means(case: dict[str, Any]) -> None:
         "modified": None if time is None else time_text(time),
         "media_type": parse_media_type(entry.get("media_type")),
         "pack": None if content.place is None else list(content.place),
-    } == {name: case[name] for name in ("size", "sha256", "modified", "media_type", "pack")}
+        "placed": None if content.placed is None else content.placed.href,
+    } == {name: case[name] for name in FACTS}
 
 
 @pytest.mark.parametrize("case", read("entries.json")["same"], ids=lambda c: ascii(c["entries"]))

@@ -134,9 +134,24 @@ export function isTime(value) {
 const isPacked = (value) => Array.isArray(value) && value.length === 2
   && typeof value[0] === "string" && Number.isInteger(value[1]) && value[1] >= 0;
 
+const isPlaced = (value) => isObject(value) && Object.keys(value).length === 1 && typeof value.href === "string";
+const REFUSED = /[\s\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]/;
+const REFERENCE = /^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(\/\/([^/?#]*))?/;
+
+function isUsable(href) { // [5.2]; of a root at http
+  if (/^data:/i.test(href)) return Buffer.byteLength(href) <= 1 << 16 && href.includes(",");
+  if (href.length > 2048 || REFUSED.test(href)) return false;
+  const [, scheme, , authority] = REFERENCE.exec(href);
+  if (scheme === undefined && authority === undefined) return true;
+  if (!["http", "https", undefined].includes(scheme?.toLowerCase())) return false;
+  const port = /:(\d*)$/.exec(authority ?? "")?.[1];
+  return /^(?:\[[0-9A-Fa-f:.]+\]|[^@:%*\[\]]+)(?::\d*)?$/.test(authority ?? "") && !(port > 65535) && port !== "0";
+}
+
 export function visible(entry) { // [5.2]
-  if (!isPacked(entry.packed)) return entry;
-  const { packed, ...others } = entry;
+  const { packed, placed, ...others } = entry;
+  if ("packed" in entry && !isPacked(packed)) others.packed = packed;
+  if ("placed" in entry && !isPlaced(placed)) others.placed = placed;
   return others;
 }
 
@@ -148,6 +163,7 @@ export function content(entry) {
     modified: isTime(modified) ? modified : null,
     media_type: typeof entry.media_type === "string" && TYPE.test(entry.media_type) ? entry.media_type : null,
     pack: isPacked(packed) && PACK.test(packed[0]) ? packed : null,
+    placed: isPlaced(entry.placed) ? entry.placed.href : null,
   };
 }
 
@@ -157,7 +173,8 @@ export function parseIndex(bytes) { // [5.1]: the text of each entry, by key
   const entries = new Map(), leftOut = [];
   for (const [key, raw] of members(text)) entries.set(key, raw);
   for (const [key, raw] of entries) {
-    if (!isKey(key) || !raw.startsWith("{")) {
+    const { placed } = raw.startsWith("{") ? JSON.parse(raw) : {};
+    if (!isKey(key) || !raw.startsWith("{") || (isPlaced(placed) && !isUsable(placed.href))) {
       leftOut.push(key);
       entries.delete(key);
     }

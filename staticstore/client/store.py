@@ -86,11 +86,11 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
     memory : int, optional
         The most bytes of values with a sha256 to keep in memory; by default none.
     origins : "own", "any" or sequence of str, optional
-        Other origins that the site may lead to.  From a site at a public address, redirects
-        to an inner one (loopback, private, link-local and so on) are refused, and so is the
-        site if its name is given an inner address later; those named here (such as
-        ``["https://data.intranet.example"]``) are allowed.  Behind a proxy only addresses in
-        URLs are known.
+        Other origins than its own at which the index may say that values are, such as
+        ``["https://cdn.example.org"]``; no secret is sent there.  From a site at a public
+        address, redirects and values at an inner one (loopback, private, link-local and so
+        on) are refused, and so is the site if its name is given an inner address later;
+        those named here are allowed.  Behind a proxy only addresses in URLs are known.
     endpoint : str, optional
         For buckets: the URL of another host that speaks the protocol.
     region : str, optional

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import StoreError, quoted
 from ...index.fields import PUBLISHER_FIELDS
+from ...index.hidden import HIDDEN_FIELDS, is_hidden_value
 
 __all__ = ["Rules", "checked_rules"]
 
@@ -61,9 +62,14 @@ def _value(where: str, field: object, value: object) -> Any:
         )
     try:
         _plain_value(field)
-        return _plain_value(value)
+        plain = _plain_value(value)
     except _NotPlainError as problem:
         raise StoreError(f"{where} {problem}") from None
+    if field in HIDDEN_FIELDS and is_hidden_value(field, plain):
+        raise StoreError(
+            f"{where} would say that the value is elsewhere, not in the site: remove or rename it"
+        )
+    return plain
 
 
 def _plain_value(value: object, *, depth: int = 0) -> Any:

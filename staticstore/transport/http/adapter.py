@@ -258,6 +258,10 @@ class Perimeter:
         """Whether there was a connection to the root."""
         return self._was_inner or self._was_public
 
+    def is_named(self, origin: Origin) -> bool:
+        """Return whether an origin is among those that the user has named."""
+        return origin in self._named
+
     def check(self, address: str, url: str, is_root: bool, *, is_connected: bool = True) -> None:
         """Refuse a connection from a public root to an inner address.
 
@@ -286,7 +290,7 @@ class Perimeter:
         if not inner or (self._was_inner and not self._was_public):
             return
         origin = origin_of(url)
-        if origin in self._named:
+        if self.is_named(origin):
             return
         what = "has become" if is_root else "leads to"
         raise InnerAddressError(

@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from requests import Request
+
 from ...errors import StoreError, TransportError, raise_alone
 from ...index.fields import key_problem
 from ...index.placed import href_problem, is_data_url, resolved_url
@@ -80,8 +82,10 @@ def locate(placed: Placed, first: Session, key: str | None = None) -> Location:
         return Location(elsewhere.of_data(first), href[len("data:") :])
     try:
         url = resolved_url(placed, root.url)
+        if not url.isascii():  # a host that is sent in IDNA
+            url = str(Request("GET", url).prepare().url)
         origin = origin_of(url)
-    except ValueError:
+    except ValueError:  # of which the errors of requests for URLs are some
         raise_alone(_refusal("its place is not a URL", root.url, key))
     if origin.scheme == "file" and root.is_local:
         if not _is_in_folder(root, url):
@@ -93,8 +97,7 @@ def locate(placed: Placed, first: Session, key: str | None = None) -> Location:
         if url.startswith(root.url) and not urlsplit(url).query:
             return Location(first, url[len(root.url) :])
         return Location(elsewhere.own(first, url), _path_of(url))
-    allowed = first.options.origins
-    if allowed != "any" and (allowed == "own" or str(origin) not in allowed):
+    if first.options.origins != "any" and not first.sender.perimeter.is_named(origin):
         problem = (
             "the index leads to another origin than that of the site; if that is right, add "
             f"'{origin}' to the store's origins"
