@@ -151,7 +151,7 @@ def test_ranges_are_read_in_the_shorter_way(opened: Opened, parts: list[tuple[in
 
 def test_a_long_range_is_read_by_the_copy_without_waiting(opened: Opened) -> None:
     async def read(store: StaticStore) -> bytes:
-        return await store.read_range_async("a.json", 100_000, 900_000)
+        return await store.get_range_async("a.json", 100_000, 900_000)
 
     store, server = opened(serve_files(site_of(COPY)))
     assert asyncio.run(read(store)) == VALUE[100_000:900_000]

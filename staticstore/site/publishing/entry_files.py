@@ -125,7 +125,7 @@ class EntryFiles(NamedTuple):
             copies.warnings,
         )
         before = old_packs.keys() | counted(had.values()).keys()
-        return files._replace(forgotten=before - files.hrefs)
+        return files._replace(forgotten=frozenset(before - files.hrefs))
 
     @classmethod
     def of_changed(
@@ -148,7 +148,8 @@ class EntryFiles(NamedTuple):
             The digests of the values that may have changed, by key; None for one that is
             gone.
         """
-        places, packs = dict[str, Place | None](), last.packs
+        places: Mapping[str, Place | None] = {}
+        packs = last.packs
         if options.packing is not None or packs:
             places, packs = changed_places(folder, old, packs, changed, options.packing)
         copies, counts = Copies({}), last.copies
@@ -175,7 +176,8 @@ class EntryFiles(NamedTuple):
             is_loose or not copies.is_complete,
             copies.warnings,
         )
-        return files._replace(forgotten=(last.packs.keys() | last.copies.keys()) - files.hrefs)
+        named = last.packs.keys() | last.copies.keys()
+        return files._replace(forgotten=frozenset(named - files.hrefs))
 
 
 def _recounted(

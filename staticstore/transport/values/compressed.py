@@ -24,7 +24,7 @@ from .stream import ValueStream, stream_whole
 from .zstd import Decompression, DecompressionError, undone
 
 if TYPE_CHECKING:
-    from ...index.fields import CompressedCopy
+    from ...index.hidden import CompressedCopy
     from ..http.session import Session
     from ..http.wire import Wire
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ COPY = sum(SIZES) + len(TEXT)
 
 
 def text_of(
-    fields: list[tuple[int, ...]], *, flags: int = 0, magic: int = 0x8F92EAB1, count: int = -1
+    fields: Sequence[tuple[int, ...]], *, flags: int = 0, magic: int = 0x8F92EAB1, count: int = -1
 ) -> bytes:
     body = b"".join(struct.pack(f"<{len(one)}I", *one) for one in fields)
     footer = struct.pack("<IBI", len(fields) if count < 0 else count, flags, magic)

@@ -18,12 +18,12 @@ MIB = 1 << 20
 
 def _without_size() -> bytes:
     compressor = zstd.ZstdCompressor()
-    return compressor.compress(VALUE) + compressor.flush()
+    return bytes(compressor.compress(VALUE) + compressor.flush())
 
 
 def _with_dictionary() -> bytes:
     samples = [VALUE[at : at + 500] for at in range(0, 200_000, 500)]
-    return zstd.compress(VALUE, zstd_dict=zstd.train_dict(samples, 4096))
+    return bytes(zstd.compress(VALUE, zstd_dict=zstd.train_dict(samples, 4096)))
 
 
 def test_frames_in_a_row_are_undone() -> None:
