@@ -176,14 +176,18 @@ def test_entries_that_came_later_are_checked_too() -> None:
 
 def test_the_place_is_found_in_every_form() -> None:
     text = index_with(b"https://a/b")
-    forms = [Index.parse(text), Index.parse(text.replace(b":", b": ")), Index.parse(text[:-1])]
+    forms = [
+        Index.parse(text),
+        Index.parse(text.replace(b'":', b'": ')),
+        Index.parse(text[:-3] + b"}"),
+    ]
     for index in forms:
-        few, many = index.contents_of(["010000"]), index.contents_of(index)
-        assert {one["010000"].placed.href for one in (few, many)} == {"https://a/b"}  # type: ignore[union-attr]
-        assert index.described("010000") == (
-            {},
-            Content(None, None, None, placed=Placed("https://a/b")),
-        )
+        few, many = index.contents_of(["010000"]), index.contents_of(list(index))
+        for found in (few, many):
+            assert found["010000"].placed is not None
+            assert found["010000"].placed.href == "https://a/b"
+        placed = Placed("https://a/b")
+        assert index.described("010000") == ({}, Content(None, None, None, placed=placed))
 
 
 DIGESTS = {"sha512": "ab" * 64, "sha1": "cd" * 20, "md5": "ef" * 16}

@@ -40,6 +40,8 @@ _LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 _MOST_SELECTED_FILES = 1024  # FD_SETSIZE of most systems; libcurl names no socket beyond it
+# pycurl duplicates its descriptor, and drops it.
+_LentSocket = type("_LentSocket", (socket.socket,), {"__del__": socket.socket.close})
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
@@ -218,14 +220,12 @@ def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
         yield from ((handle, error) for handle, error, _ in bad)
 
 
-def _open(check: PeerCheck, purpose: int, address: Any) -> socket.socket | int:
+def _open(check: PeerCheck, purpose: int, address: Any) -> Any:
     try:
         check(address.addr[0], is_connected=False)
-        # libcurl closes it.
-        return socket.socket(address.family, address.socktype, address.protocol)
+        return _LentSocket(address.family, address.socktype, address.protocol)
     except (InnerAddressError, OSError):
-        bad: int = pycurl.SOCKET_BAD
-        return bad
+        return pycurl.SOCKET_BAD
 
 
 def _judge_peer(check: PeerCheck, address: str, *others: str | int) -> int:

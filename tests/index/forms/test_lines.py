@@ -171,6 +171,9 @@ def test_changes_can_be_applied_to_an_empty_index() -> None:
         {"size": 1, "modified": 7},
         {"size": 1, "modified": "2026-11-20T12:00:00Z"},
         {"size": 1, "sha256": "a" * 64, "packed": ["packs/1.zip", 1]},
+        {"size": 1, "placed": {"href": "../x"}, "md5": "a" * 32},
+        {"size": 1, "placed": {"href": "../x", "base": "https://a/"}},
+        {"size": 1, "placed": "../x"},
     ],
 )
 def test_contents_depend_only_on_the_entry(
@@ -179,4 +182,7 @@ def test_contents_depend_only_on_the_entry(
     monkeypatch.setattr("staticstore.tuning.DECODED_SINGLY_ENTRIES", 0)
     (found,) = vouched({"a": fields}).contents_of(["a"]).values()
     place = found.place and (found.place.href, found.place.offset)
-    assert (found.size, found.sha256, place, found.modified) == Content.of(fields)
+    expected = Content.of(fields)
+    assert (found.size, found.sha256, place, found.modified) == expected[:4]
+    assert (found.placed and found.placed.href) == (expected.placed and expected.placed.href)
+    assert found.checksum is None
