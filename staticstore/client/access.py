@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..transport.http.elsewhere import Location
     from ..transport.http.session import Session
     from ..transport.http.wire import DocumentProgress
-    from ..transport.values.compressed import CompressedReads
+    from ..transport.values.compression import CompressedReads
     from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
@@ -186,7 +186,7 @@ class Access:
         copy, size = content.compressed, content.size
         if copy is None or size is None or content.sha256 is None or content.placed is not None:
             return None
-        from ..transport.values.compressed import CompressedReads  # seldom needed
+        from ..transport.values.compression import CompressedReads  # seldom needed
         from ..transport.values.zstd import find_zstd, may_undo
 
         session = self.session

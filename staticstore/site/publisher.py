@@ -34,7 +34,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from .about import read_about, write_about
-from .documents.compressed_copies import Compressing, CompressOption
+from .documents.compression import Compressing, CompressOption
 from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.page import check_page, has_our_page, page_version, renew_page

@@ -18,7 +18,7 @@ from ..index.fields import Content
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 from .about import published_about, read_files
-from .documents.compressed_copies import copy_problems
+from .documents.compression import copy_problems
 from .documents.packs import pack_digest
 from .folder.data_file import FIRST_BYTES, FileDigest, holds_private_key
 from .folder.hashing import TotalProgress, hash_files

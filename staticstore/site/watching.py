@@ -21,7 +21,7 @@ from .. import tuning
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
-from .documents.compressed_copies import CompressOption
+from .documents.compression import CompressOption
 from .documents.packs import PACK_BELOW_BYTES
 from .feed import FeedOption
 from .folder.site_folder import SiteFolder

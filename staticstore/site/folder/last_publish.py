@@ -18,7 +18,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, path_text
 from ...index import codec
 from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
-from ..documents.compressed_copies import is_copy_href
+from ..documents.compression import is_copy_href
 from ..documents.feed import FEED_NAME
 from ..documents.packs import PackState, pack_digest
 from ..documents.root_files import GIT_FILES

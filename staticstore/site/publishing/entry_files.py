@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...index.fields import Content
-from ..documents.compressed_copies import Compressing, Copies, counted, known_copies, with_copies
+from ..documents.compression import Compressing, Copies, counted, known_copies, with_copies
 from ..documents.packs import (
     Packing,
     PackState,

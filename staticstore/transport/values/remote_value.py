@@ -238,7 +238,7 @@ Way = TypeVar("Way")
 
 
 class CompressedWay(Protocol):
-    """A value's compressed copy, to read the value by: `compressed.CompressedReads`.
+    """A value's compressed copy, to read the value by: `compression.CompressedReads`.
 
     Any thread may use it.  What is wrong with the copy raises IntegrityError or
     TransportError.

@@ -15,7 +15,7 @@ import pytest
 
 from staticstore import StaticStore, push
 from staticstore.errors import StoreError
-from staticstore.site.documents import compressed_copies
+from staticstore.site.documents import compression
 from staticstore.site.publisher import publish, verify_site
 from staticstore.site.publishing import plan as publish_plan
 from tests.compressed import zstd
@@ -119,7 +119,7 @@ def test_what_is_no_pattern_is_an_error(site: Path, option: Any) -> None:
 
 def test_without_the_extra_nothing_begins(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F23: and the message names it."""
-    monkeypatch.setattr(compressed_copies, "find_zstd", lambda: None)
+    monkeypatch.setattr(compression, "find_zstd", lambda: None)
     with pytest.raises(StoreError, match="the extra `zstd`"):
         publish(site, compress="*.csv")
     assert not (site / "index.json").exists()
@@ -129,7 +129,7 @@ def test_without_the_extra_copies_stay_and_new_ones_are_missed(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(site, compress="*")
-    monkeypatch.setattr(compressed_copies, "find_zstd", lambda: None)
+    monkeypatch.setattr(compression, "find_zstd", lambda: None)
     fill(site / "data", {"a.csv": TEXT * 2})
     report = publish(site)
     assert "a.csv" not in copies(site)
@@ -174,7 +174,7 @@ def test_a_new_value_gets_a_copy_if_asked_for(site: Path) -> None:
 def test_a_renamed_value_keeps_its_copy(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(site, compress="*.csv")
     before = path_of(site, "a.csv")
-    monkeypatch.setattr(compressed_copies, "_compress", None)  # no call
+    monkeypatch.setattr(compression, "_compress", None)  # no call
     (site / "data" / "a.csv").rename(site / "data" / "z.csv")
     publish(site)
     assert path_of(site, "z.csv") == before
@@ -184,7 +184,7 @@ def test_an_unchanged_value_is_not_compressed_again(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(site, compress="*")
-    monkeypatch.setattr(compressed_copies, "_compress", None)
+    monkeypatch.setattr(compression, "_compress", None)
     publish(site, compress=["*", "x"])  # looks at all entries
     publish(site, compress=["*", "x"], metadata={"*": {"title": "A"}})
     assert publish(site).compressed == 3
@@ -262,14 +262,14 @@ def test_a_file_that_changes_meanwhile_gets_no_copy(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F12: what was scanned is published, and the next publish makes the copy."""
-    pieces = compressed_copies._pieces
+    pieces = compression._pieces
 
     def change_first(path: str, size: int) -> Any:
         if path.endswith("a.csv"):
             fill(site / "data", {"a.csv": TEXT[:-1]})
         return pieces(path, size)
 
-    monkeypatch.setattr(compressed_copies, "_pieces", change_first)
+    monkeypatch.setattr(compression, "_pieces", change_first)
     publish(site, compress="*.csv")
     assert set(copies(site)) == {"b/é.csv"}
     monkeypatch.undo()
