@@ -320,7 +320,7 @@ PREDECESSOR_DOCUMENT_SECONDS = 300.0
 # Larger: one that is slower than writing all of them.  benchmark: publish-changed
 UPDATED_MOST_PART = 1 / 8
 # Of Zstandard.  Higher: slower to publish, a little shorter.  benchmark: compressed
-COMPRESSION_LEVEL = 3
+COMPRESSION_LEVEL = 9
 DIGESTED_ROWS = 4096  # of a mapping of metadata, together: more take more memory
 SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
 SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups

@@ -28,6 +28,7 @@ MODULES = (
     "connections",
     "awaited",
     "ranges",
+    "compression",
     "tasks",
     "columns",
     "arrays",
