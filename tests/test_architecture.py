@@ -57,6 +57,7 @@ PARTICIPLES = {
     "hashing",
     "mirroring",
     "parsing",
+    "placed",
     "publishing",
     "pushing",
     "reading",

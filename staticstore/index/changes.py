@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import IndexFormatError, quoted
 from . import codec
-from .fields import entry_problem, key_problem
-from .hidden import visible_metadata
+from .fields import entry_problem, key_problem, visible_metadata
 from .notebook import MOST_ROWS, table
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from ..errors import IndexFormatError
 from ..query.comparison import field_value
+from .hidden import PACK_HREF
 
 if TYPE_CHECKING:
     import msgspec
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_LEVELS",
-    "PACK_HREF",
     "SHA256",
     "FieldDecoder",
     "check_depth",
@@ -45,8 +45,6 @@ __all__ = [
 
 # Compiled at their first use, so that `import staticstore` does not pay (benchmark: imports).
 SHA256 = r"[0-9a-f]{64}\Z"
-#: The href of a pack; its digest is a group.
-PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 T = TypeVar("T")
 
 #: Decodes one field of each member of a JSON object: returns the names and the values.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, InvalidKeyError
 from . import codec
 from .codec import SHA256
-from .hidden import CompressedCopy, Place, copy_of, place_of
+from .hidden import CompressedCopy, Place, copy_of, hide, place_of
 from .placed import Placed, href_problem, placed_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "parse_time",
     "place_problem",
     "time_text",
+    "visible_metadata",
 ]
 
 #: The fields that the publisher writes itself; they may not be given by hand.
@@ -387,3 +388,10 @@ def canonical_lines(items: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
         if len(entries) == len(items) and codec.decode_entries(b"{%b}" % text) == entries:
             return text
     return b",\n".join(canonical_line(key, metadata) for key, metadata in items)
+
+
+def visible_metadata(raw: Raw) -> dict[str, Any]:
+    """Decode an entry; what only readers use is left out (`hide`)."""
+    metadata: dict[str, Any] = codec.decode(raw)
+    hide(metadata)
+    return metadata

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from . import codec
-from .codec import PACK_HREF, SHA256
-from .placed import is_placed
-
-if TYPE_CHECKING:
-    from .codec import Raw
+from typing import Any, NamedTuple
 
 __all__ = [
     "HIDDEN_FIELDS",
+    "PACK_HREF",
     "CompressedCopy",
     "Place",
     "copy_of",
     "hide",
     "is_hidden_value",
     "is_packed",
+    "is_placed",
     "is_stored",
     "place_of",
-    "visible_metadata",
 ]
+
+
+#: The href of a pack; its digest is a group.
+PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
+
+
+_SHA256 = r"[0-9a-f]{64}\Z"
 
 
 class Place(NamedTuple):
@@ -94,7 +95,7 @@ def is_stored(value: Any) -> bool:
         and type(value[1]) is int
         and 0 <= value[1] < 1 << 63
         and isinstance(value[2], str)
-        and re.match(SHA256, value[2]) is not None
+        and re.match(_SHA256, value[2]) is not None
     )
 
 
@@ -109,6 +110,11 @@ def copy_of(stored: Any) -> CompressedCopy | None:
     True
     """
     return CompressedCopy(stored[1], stored[2]) if is_stored(stored) else None
+
+
+def is_placed(value: Any) -> bool:
+    """Return whether `value` is ``{"href": text}``, the place of a value outside ``data/``."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("href"), str)
 
 
 _SHAPES = {"packed": is_packed, "placed": is_placed, "stored": is_stored}
@@ -134,10 +140,3 @@ def hide(metadata: dict[str, Any]) -> None:
     for name, is_of_readers in _SHAPES.items():
         if is_of_readers(metadata.get(name)):
             del metadata[name]
-
-
-def visible_metadata(raw: Raw) -> dict[str, Any]:
-    """Decode an entry; what only readers use is left out (`hide`)."""
-    metadata: dict[str, Any] = codec.decode(raw)
-    hide(metadata)
-    return metadata

@@ -6,12 +6,13 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit, urlunsplit
 
+from .hidden import is_placed
+
 __all__ = [
     "Placed",
     "data_of",
     "href_problem",
     "is_data_url",
-    "is_placed",
     "placed_of",
     "resolved_url",
 ]
@@ -39,11 +40,6 @@ class Placed(NamedTuple):
     href: str
     #: The URL of the document that says it, after redirects; None for the root of the site.
     base: str | None = None
-
-
-def is_placed(value: Any) -> bool:
-    """Return whether `value` is ``{"href": text}``, the place of a value outside ``data/``."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("href"), str)
 
 
 def placed_of(value: Any) -> Placed | None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from . import codec
-from .fields import Content
+from .fields import Content, visible_metadata
 from .forms.entries import Entries
 from .forms.lines import Lines
 from .forms.parsing import build, parse
-from .hidden import hide, is_packed, visible_metadata
+from .hidden import hide, is_packed
 from .notebook import index_html
 from .queries import Queries
 

@@ -114,8 +114,8 @@ def _fsspec(store: StaticStore, folder: Path) -> bytes:
     fsspec.register_implementation("staticstore", StaticStoreFileSystem, clobber=True)
     system = fsspec.filesystem("staticstore", root=url, skip_instance_cache=True, **options)
     found: bytes = system.cat_ranges(["v0", "v0"], [0, 500], [500, 1000])[1]
-    rest: bytes = system.cat(["v0", "v1"])["v0"][len(found) :]
-    return found + rest
+    whole: bytes = system.cat(["v0", "v1"])["v0"]
+    return found + whole[len(found) :]
 
 
 def _zarr(store: StaticStore, folder: Path) -> bytes:
@@ -127,7 +127,7 @@ def _zarr(store: StaticStore, folder: Path) -> bytes:
     async def read() -> bytes:
         found = await ZarrStore(store).get("v0", default_buffer_prototype())
         assert found is not None
-        return found.to_bytes()
+        return bytes(found.to_bytes())
 
     return asyncio.run(read())
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from staticstore import Index
 from staticstore.index.fields import Content
+from staticstore.index.hidden import is_placed
 from staticstore.index.placed import (
     Placed,
     data_of,
     href_problem,
     is_data_url,
-    is_placed,
     placed_of,
     resolved_url,
 )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index.hidden import visible_metadata
+from staticstore.index.fields import visible_metadata
 from staticstore.query import (
     Predicate,
     all_of,

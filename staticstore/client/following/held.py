@@ -13,10 +13,10 @@ from ... import tuning
 from ...errors import IndexFormatError, IntegrityError, quoted
 from ...index import codec
 from ...index.blocks import BlockRoot, Stretch, holding, read_root
-from ...index.fields import Content, line_problem
+from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
-from ...index.hidden import hide, visible_metadata
+from ...index.hidden import hide
 from ...index.queries import DelegatedQueries
 from ...processes import PerProcess, is_held
 from ...transport.http.wire import Deadline

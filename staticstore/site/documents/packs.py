@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.file_system import open_regular
-from ...index.codec import PACK_HREF
 from ...index.head import Document, Role
-from ...index.hidden import Place, place_of
+from ...index.hidden import PACK_HREF, Place, place_of
 from ..folder.data_file import FileDigest
 from .document_files import write_document
 

@@ -289,6 +289,8 @@ class Perimeter:
                 self._was_public = True
         if not inner or (self._was_inner and not self._was_public):
             return
+        if is_root and not self.knows_root:  # the first connection is to be made
+            return
         origin = origin_of(url)
         if self.is_named(origin):
             return

@@ -151,8 +151,10 @@ class Sender:
         session.adapters.clear()
         if self._root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
-            session.mount("file://", FileAdapter())
-            session.mount("data:", DataAdapter())
+            if self._root.origin.scheme == "data":
+                session.mount("data:", DataAdapter())
+            else:
+                session.mount("file://", FileAdapter())
         else:
             adapter = BoundedAdapter(wire)
             session.mount("https://", adapter)

@@ -19,7 +19,7 @@ from staticstore import (
     StaticStore,
     publish,
 )
-from staticstore.index import hidden
+from staticstore.index import fields
 from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_model import StoreTableModel
 from staticstore.query import ge
@@ -388,7 +388,7 @@ def test_only_visible_rows_are_decoded(
 ) -> None:
     entries = {f"key {number:06}": {"title": "T", "size": number} for number in range(100_000)}
     decoded: list[Any] = []
-    visible = hidden.visible_metadata
+    visible = fields.visible_metadata
 
     def noted(raw: Any) -> dict[str, Any]:
         decoded.append(raw)

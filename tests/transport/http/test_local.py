@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
-from staticstore.transport.http import adapter
+from staticstore.transport.http import local_adapters
 from staticstore.transport.http.conditions import (
     Answer,
     Representation,
@@ -405,7 +405,7 @@ def test_an_unreadable_file_is_an_authorization_error(
     def refuse(path: Any) -> Any:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(adapter, "open_regular", refuse)
+    monkeypatch.setattr(local_adapters, "open_regular", refuse)
     with pytest.raises(AuthorizationError) as caught:
         ask()
     assert caught.value.status == 403
@@ -422,7 +422,7 @@ def test_a_failing_disk_is_a_transport_error(ask: Ask, monkeypatch: pytest.Monke
     def fail(path: Any) -> Any:
         raise OSError(5, "Input/output error", path)
 
-    monkeypatch.setattr(adapter, "open_regular", fail)
+    monkeypatch.setattr(local_adapters, "open_regular", fail)
     with pytest.raises(TransportError, match="Input/output error"):
         ask()
 
