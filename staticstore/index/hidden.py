@@ -19,11 +19,8 @@ __all__ = [
     "place_of",
 ]
 
-
 #: The href of a pack; its digest is a group.
 PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
-
-
 _SHA256 = r"[0-9a-f]{64}\Z"
 
 
