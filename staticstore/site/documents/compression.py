@@ -319,10 +319,9 @@ def _frames(path: str, digest: FileDigest) -> Iterator[bytes]:
 
 def _pieces(path: str, size: int) -> Iterator[bytes]:
     try:
-        with open_regular(path) as file:
-            buffered = io.BufferedReader(file, FRAME_BYTES)
+        with io.BufferedReader(open_regular(path), FRAME_BYTES) as file:
             left = size + 1  # bounded, since it may be growing
-            while piece := buffered.read(min(FRAME_BYTES, left)):
+            while piece := file.read(min(FRAME_BYTES, left)):
                 left -= len(piece)
                 yield piece
     except OSError as error:
@@ -352,8 +351,8 @@ def _problem_of_copy(path: Path, copy: CompressedCopy, content: Content) -> str 
     if find_zstd() is None:
         return None
     try:
-        with open_regular(path) as file:
-            return _problem_of_frames(io.BufferedReader(file), copy, content.size, content.sha256)
+        with io.BufferedReader(open_regular(path)) as file:
+            return _problem_of_frames(file, copy, content.size, content.sha256)
     except OSError as error:
         return f"it cannot be read: {reason_of(error)}"
 
