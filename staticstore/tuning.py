@@ -160,8 +160,8 @@ CACHED_PART_BYTES = 1 << 18  # longer parts are streamed past the cache.  benchm
 SEEK_TABLE_COST_BYTES = 1 << 17
 # After so many failures in a row, or after one of the same copy, values are read themselves for a
 # time.  Fewer: a single bad copy stops all; more: more requests for nothing
-FAILED_COPIES_IN_A_ROW = 3
-FAILED_COPIES = 1 << 10  # remembered
+COPY_FAILURES = 3
+FAILED_COPIES_ENTRIES = 1 << 10  # remembered
 NO_COPIES_SECONDS = 300.0
 SEEK_TABLES_BYTES = 1 << 22  # of tables, kept.  More: fewer requests, more memory
 # A value that is opened is read by a copy of at most this part of its bytes: short reads then

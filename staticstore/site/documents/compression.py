@@ -49,8 +49,8 @@ __all__ = [
 #: Patterns of keys; False for no copies; None to keep those that are there.
 CompressOption = str | Iterable[str] | Literal[False] | None
 
-# A copy is made if it has at most so many tenths of the bytes of the value.
-_MOST_TENTHS = 9
+# A copy is made if it has at most this part of the bytes of the value.
+_MOST_PART = 9 / 10
 _HREF = re.compile(r"stored/[0-9a-f]{64}\.zst\Z")
 _MISSING = (
     "compressed copies need Zstandard, which Python has from 3.14 on, and else the extra "
@@ -298,7 +298,7 @@ def _frames(path: str, digest: FileDigest) -> Iterator[bytes]:
     )
     sizes: list[int] = []
     count, hasher = 0, hashlib.sha256()
-    left = digest.size * _MOST_TENTHS // 10
+    left = int(digest.size * _MOST_PART)
     for piece in _pieces(path, digest.size):
         count += len(piece)
         hasher.update(piece)

@@ -158,7 +158,7 @@ class _CopyFetching:
             yield batch
 
     def _read(self, key: str, copy: CompressedCopy) -> bytes | None:
-        if self._failures >= tuning.FAILED_COPIES_IN_A_ROW:
+        if self._failures >= tuning.COPY_FAILURES:
             return None
         file = io.BytesIO()
         try:
@@ -201,7 +201,7 @@ class _CopyFetching:
         found = []
         try:
             if is_missing:
-                if self._failures >= tuning.FAILED_COPIES_IN_A_ROW:
+                if self._failures >= tuning.COPY_FAILURES:
                     return []
                 staged = self._folder.incoming / path.name
                 download(self._remote(key, copy), staged, sync=False)

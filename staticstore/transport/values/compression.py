@@ -272,7 +272,7 @@ class _CopyNotes:
         self._lock = threading.Lock()
         most = tuning.SEEK_TABLES_BYTES
         self._tables: LRUCache[str, SeekTable] = LRUCache(most, getsizeof=_memory_of)
-        self._failed: LRUCache[str, float] = LRUCache(tuning.FAILED_COPIES)
+        self._failed: LRUCache[str, float] = LRUCache(tuning.FAILED_COPIES_ENTRIES)
         # Failures of different copies, without a success.
         self._in_a_row = 0
         self._failed_at = 0.0
@@ -297,7 +297,7 @@ class _CopyNotes:
     def is_failing(self, sha256: str) -> bool:
         with self._lock:
             since = self._failed.get(sha256)
-            if self._in_a_row >= tuning.FAILED_COPIES_IN_A_ROW:
+            if self._in_a_row >= tuning.COPY_FAILURES:
                 since = self._failed_at
         return since is not None and time.monotonic() - since < tuning.NO_COPIES_SECONDS
 

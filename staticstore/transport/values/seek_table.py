@@ -22,12 +22,13 @@ MOST_TABLE_BYTES = 16 << 20
 # The most that one frame may hold, as the window of the decoder.
 _MOST_FRAME_BYTES = 8 << 20
 
-# Little-endian, as all of Zstandard: a magic number and the size of the rest; and the number of
-# frames, a byte of flags, and another magic number.
-_HEADER = struct.Struct("<II")
-_FOOTER = struct.Struct("<IBI")
-_SKIPPABLE_MAGIC = 0x184D2A5E
-_SEEKABLE_MAGIC = 0x8F92EAB1
+# Little-endian, as all of Zstandard: a mark and the size of the rest; and the number of frames, a
+# byte of flags, and another mark.
+_HEADER = struct.Struct("<4sI")
+_FOOTER = struct.Struct("<IB4s")
+_SKIPPABLE_MAGIC = b"\x5e\x2a\x4d\x18"
+_SEEKABLE_MAGIC = b"\xb1\xea\x92\x8f"
+# Bits of the flags.
 _HAS_CHECKSUMS = 0x80
 _RESERVED = 0x7C
 

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 # RFC 8878, section 3.1.1.1.2: decoders are recommended to support 8 MiB at least.
-_MOST_WINDOW_LOG = 23
+_MOST_WINDOW_BYTES = 8 << 20
 # As of indexes: more than that is read as it is.
 _SURELY_NO_BOMB_BYTES = 64 << 20
 _MOST_RATIO = 500
@@ -132,7 +132,7 @@ class Decompression:
         if self._frames_left < 0:
             raise DecompressionError("it has too many frames")
         option = self._zstd.DecompressionParameter.window_log_max
-        return self._zstd.ZstdDecompressor(options={option: _MOST_WINDOW_LOG})
+        return self._zstd.ZstdDecompressor(options={option: _MOST_WINDOW_BYTES.bit_length() - 1})
 
     def finish(self) -> None:
         """Check that all that was put in were whole frames, and that they held all bytes.
