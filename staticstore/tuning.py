@@ -37,7 +37,7 @@ CHECKED_AT_ONCE_BYTES = 1 << 20
 # fewer calls; fewer: other threads wait less.  benchmark: waits, parsing
 UNCHECKED_BATCH_ENTRIES = 256
 DECODED_BATCH_ENTRIES = 64
-DECODED_SINGLY_ENTRIES = 8  # of a piece; for more of them, the whole piece is decoded
+DECODED_SINGLY_ENTRIES = 16  # of a piece; for more of them, the whole piece is decoded
 FOUND_ENTRIES = 4096  # kept for look-ups of the same keys.  More: more memory
 # Texts are compared in steps: short after a difference, then longer.  A difference is
 # narrowed down by bisection, then to a line.  benchmark: whole
@@ -124,6 +124,11 @@ FAR_SECONDS = 2e-3
 STALL_SECONDS = 0.02  # without an answer: then twice as many connections
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
 CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
+# Memory for such bodies is taken whole, at first.  A larger one may be nothing but a claim.
+# benchmark: zarr-large
+ROOM_MADE_BYTES = range(1 << 17, (1 << 22) + 1)
+# That an answer waits for others which come at the same time.  benchmark: zarr-10
+GATHERED_SECONDS = 3e-4
 CURL_WAIT_SECONDS = 1.0  # for sockets, at most.  Longer: fewer wake-ups
 BUNCH_SECONDS = 0.01  # for others after the awaited answer: threads that take turns are slow
 CARRIER_JOIN_SECONDS = 0.5  # that the exit of the interpreter waits for libcurl

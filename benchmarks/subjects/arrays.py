@@ -118,7 +118,7 @@ def _contenders(
 SUBJECTS = [
     *(
         Subject(
-            f"zarr, {at_once} at once",
+            f"zarr-{at_once}",
             f"zarr: 2,000 chunks of 16 KiB, {at_once} at once",
             _contenders("small-chunks", at_once=at_once),
             (Target("ours, with `fast`", "seconds", 1, _PEERS),),
@@ -129,7 +129,7 @@ SUBJECTS = [
     ),
     *(
         Subject(
-            f"zarr far away, {at_once} at once",
+            f"zarr-far-{at_once}",
             f"zarr: 2,000 chunks of 16 KiB, {at_once} at once, 20 ms a round trip",
             _contenders("small-chunks", at_once=at_once, delay=_DELAY),
             (Target("ours, with `fast`", "seconds", 1, "ObjectStore, obstore"),),
@@ -139,7 +139,7 @@ SUBJECTS = [
         for at_once in (10, 64)
     ),
     Subject(
-        "zarr, large chunks",
+        "zarr-large",
         "zarr: 64 chunks of 4 MiB, 10 at once",
         _contenders("large-chunks", at_once=10, hashed=True),
         (
@@ -150,7 +150,7 @@ SUBJECTS = [
         sites="arrays",
     ),
     Subject(
-        "zarr, sharded",
+        "zarr-sharded",
         "zarr: 4 shards of 256 chunks of 16 KiB, each fourth chunk, 10 at once",
         _contenders("sharded", at_once=10, part=slice(None, None, 4 * CHUNK_SIZE)),
         rounds=7,

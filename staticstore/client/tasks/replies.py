@@ -8,8 +8,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from ... import tuning
+from ...transport.many.carrier import after_answers
 
 __all__ = ["LoopReplies"]
 
@@ -52,6 +54,9 @@ class LoopReplies:
             if self._is_scheduled:
                 return
             self._is_scheduled = True
+        after_answers(partial(self._wake, loop))
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         with contextlib.suppress(RuntimeError):  # it was closed just now, and nobody waits
             loop.call_soon_threadsafe(self._make_all)
 

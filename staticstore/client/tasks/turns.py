@@ -248,10 +248,15 @@ class TurnReads:
             for number, one in enumerate(known):
                 if not one.is_awaited:  # canceled before it was begun
                     reads.cancel(number)
-            session = values.access.session
-            template = session.template()
-            if values.access.cache.folder is None and (template is None or template.signer is None):
-                self._quick.add(session)
+            self._note_quick(values)
         except BaseException as error:
             for one in asked:
                 one.answer(error)
+
+    def _note_quick(self, values: Values) -> None:
+        session = values.access.session
+        if session in self._quick or values.access.cache.folder is not None:
+            return
+        template = session.template()
+        if template is None or template.signer is None:
+            self._quick.add(session)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Union
 
 from ... import tuning
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
     from ..http.wire import Wire
     from .request import SizedAnswer, SizedRequest
 
-__all__ = ["Carrier", "ConnectionCount", "Done", "Outcome", "SubmittedRequest"]
+__all__ = [
+    "Carrier",
+    "ConnectionCount",
+    "Done",
+    "Outcome",
+    "SubmittedRequest",
+    "after_answers",
+    "answers_together",
+]
 
 _LOG = logging.getLogger("staticstore")
 
@@ -33,6 +42,39 @@ Outcome = Union["SizedAnswer", StoreError, None]
 #: Called once, with the request that has ended, by a thread of the carrier or by the one that
 #: closes it.  It must not block: the answers of all other requests wait for it.
 Done = Callable[["SubmittedRequest"], object]
+
+
+_handing_on = threading.local()
+
+
+@contextlib.contextmanager
+def answers_together() -> Iterator[None]:
+    """Hand on answers that have come together: what `after_answers` was given follows them."""
+    calls: list[Callable[[], object]] = []
+    _handing_on.calls = calls
+    try:
+        yield
+    finally:
+        _handing_on.calls = None
+        for call in calls:
+            call()
+
+
+def after_answers(call: Callable[[], object]) -> None:
+    """Make a call after the answers that this thread hands on together; else now.
+
+    It wakes another thread: if that were awake meanwhile, both would wait for each other.
+
+    Parameters
+    ----------
+    call : callable
+        Must not raise.
+    """
+    calls = getattr(_handing_on, "calls", None)
+    if calls is None:
+        call()
+    else:
+        calls.append(call)
 
 
 class SubmittedRequest:

@@ -24,7 +24,12 @@ from staticstore.errors import NotConnectedError
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
 from staticstore.transport.many.batch import Batch, Carriers, fetch_all, submit
-from staticstore.transport.many.carrier import ConnectionCount, SubmittedRequest
+from staticstore.transport.many.carrier import (
+    ConnectionCount,
+    SubmittedRequest,
+    after_answers,
+    answers_together,
+)
 from staticstore.transport.many.request import SizedAnswer, SizedRequest
 from tests.engines import ENGINES, sending_by
 from tests.forks import in_child
@@ -205,6 +210,53 @@ def test_done_may_submit_another_request(start: Start, session_at: SessionAt) ->
     session, noted = session_at(start(good).url), Noted()
     submit(session, wanted(1), lambda one: submit(session, wanted(2), noted.put))
     assert noted.get(timeout=TIMEOUT).request.url_path == "2"
+
+
+def test_after_an_unexpected_failure_the_next_requests_are_answered(
+    start: Start,
+    session_at: SessionAt,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if engine != "curl":
+        pytest.skip("each thread fails alone")
+    session = session_at(start(good).url)
+    carrier = session.companion(Carriers).choose()
+    with monkeypatch.context() as patched:
+        patched.setattr(carrier, "_hand_on", lambda multi: 1 / 0)
+        assert fetch_all(session, wanted(*range(30))) == [None] * 30
+    assert "ZeroDivisionError" in caplog.text
+    assert None not in fetch_all(session, wanted(*range(30)))
+
+
+def test_what_follows_answers_is_called_once_they_are_handed_on() -> None:
+    calls: list[str] = []
+    with answers_together():
+        after_answers(lambda: calls.append("after"))
+        calls.append("answer")
+    after_answers(lambda: calls.append("now"))
+    assert calls == ["answer", "after", "now"]
+
+
+def test_an_answer_that_has_come_while_others_are_gathered_can_be_canceled(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "GATHERED_SECONDS", TIMEOUT)
+    others, answered = threading.Event(), threading.Event()
+
+    def answers(request: Request, wire: Wire) -> None:
+        if request.path != "/0":
+            wire.wait(others)
+        good(request, wire)
+        answered.set()
+
+    session, noted = session_at(start(answers).url), Noted()
+    submitted = handles(submit(session, wanted(*range(3)), noted.put))
+    assert answered.wait(TIMEOUT)
+    submitted[0].cancel()
+    others.set()
+    assert {noted.get(timeout=TIMEOUT) for _ in range(2)} <= set(submitted)
 
 
 # -- connections -------------------------------------------------------------------------------

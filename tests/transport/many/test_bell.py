@@ -6,13 +6,13 @@ import select
 
 import pytest
 
-curl = pytest.importorskip("staticstore.transport.many.curl")
+from staticstore.transport.many.bell import Bell
 
 
 def test_a_ring_while_an_earlier_one_is_heard_is_not_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bell = curl._Bell()
+    bell = Bell()
     receiving = bell._receiving
 
     class Receiving:
