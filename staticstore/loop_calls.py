@@ -1,4 +1,4 @@
-"""Calls that other threads have an event loop of asyncio make."""
+"""Calls that other threads have an event loop of asyncio make and await, one by one."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ import contextlib
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ __all__ = [
     "logged_failure",
     "poll_failed",
     "request_finished",
+    "send_in_names_of",
     "send_to_each",
 ]
 
@@ -123,7 +124,8 @@ error=…)``.  Redirects, retries and the refusal that asks for a password are r
 their own.  A folder as a root, and what a cache gives, need no request.
 
 - ``store`` is the store; None if there is none: for a value from a pickle, and for
-  ``publish(after=…)``.
+  ``publish(after=…)``.  Stores of one site that were unpickled in a process share their
+  requests: a handler of one of them is called for those of all, and once for each request.
 - ``url`` is the URL requested, without user and password, and with ``?…`` for its query.
 - ``status`` is the HTTP status; None if there was no answer.
 - ``bytes`` counts the body as it was received, before any content coding is undone.
@@ -152,12 +154,33 @@ def send_to_each(
     arguments : callable
         Returns the arguments, anew for each handler; not called without handlers.
     """
+    send_in_names_of(signal, [sender], arguments)
+
+
+def send_in_names_of(
+    signal: StoreSignal, senders: Iterable[object], arguments: Callable[[], dict[str, Any]]
+) -> None:
+    """Call the handlers of a signal of several senders, each once, as `send_to_each`.
+
+    Parameters
+    ----------
+    signal, arguments
+        As of `send_to_each`.
+    senders : iterable of object
+        The senders; a handler gets the first of those that it is connected to.
+    """
     # Not `Signal.send`, in which the first handler that raises silences the rest.
     if signal.is_muted:
         return
-    for receiver in signal.receivers_for(sender):
-        with logged_failure("a signal handler raised an exception; the other handlers are called"):
-            signal.call(receiver, sender, arguments())
+    called = set[Hashable]()
+    for sender in senders:
+        for receiver in signal.receivers_for(sender):
+            if (who := _identity(receiver)) in called:
+                continue
+            called.add(who)
+            text = "a signal handler raised an exception; the other handlers are called"
+            with logged_failure(text):
+                signal.call(receiver, sender, arguments())
 
 
 @contextlib.contextmanager

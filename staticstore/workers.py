@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from .processes import PerProcess
 
-__all__ = ["Workers"]
+__all__ = ["WorkerCall", "Workers"]
 
 T = TypeVar("T")
 
@@ -40,21 +40,26 @@ class Workers:
         self._pools = PerProcess(_Pool)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Queue a call, and return its future.
+        """Queue a call, and return its future, which is a `WorkerCall`; raises as `queue`."""
+        future = WorkerCall(call)
+        self.queue(future)
+        return future
 
-        A child that is forked meanwhile has no thread for the call: the thread
-        there that asks for the result makes it.
+    def queue(self, call: WorkerCall[Any]) -> None:
+        """Queue a call that was made before.
+
+        Raises
+        ------
+        RuntimeError
+            There is no thread, and none can be started.
         """
-        future = _Call(call)
         pool = self._pools.get()
-        pool.calls.put(future)
+        pool.calls.put(call)
         with pool.lock:
             # Even if a thread is idle: whether one is, would have to be counted.
-            if len(pool.threads) < self._most:
-                thread = threading.Thread(target=pool.work, name=self._name, daemon=True)
-                pool.threads.append(thread)
-                thread.start()
-        return future
+            if len(pool.threads) < self._most and not pool.start(self._name):
+                call.cancel()
+                raise RuntimeError(f"no thread can be started for {self._name}")
 
     def close(self) -> None:
         """Cancel the calls not yet begun; those under way go on."""
@@ -81,9 +86,20 @@ class Workers:
 class _Pool:
     def __init__(self) -> None:
         # None ends the thread that takes it.
-        self.calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self.calls: queue.SimpleQueue[WorkerCall[Any] | None] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
-        self.lock = threading.Lock()
+        # Reentrant: a finalizer that the garbage collector runs in here may submit a call.
+        self.lock = threading.RLock()
+
+    def start(self, name: str) -> bool:
+        """Start another thread; return whether there is any, called with the lock."""
+        thread = threading.Thread(target=self.work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # too many, or the interpreter ends
+            return bool(self.threads)
+        self.threads.append(thread)
+        return True
 
     def work(self) -> None:
         while (call := self.calls.get()) is not None:
@@ -95,7 +111,18 @@ class _Pool:
             self.calls.put(None)
 
 
-class _Call(Future[T]):
+class WorkerCall(Future[T]):
+    """A call, and the future of its result.
+
+    A child that is forked meanwhile has no thread for the call: the thread there that asks
+    for the result makes it.
+
+    Parameters
+    ----------
+    call : callable
+        Called without arguments.
+    """
+
     def __init__(self, call: Callable[[], T]) -> None:
         super().__init__()
         self._call = call
@@ -107,6 +134,7 @@ class _Call(Future[T]):
         return self._pid != os.getpid()
 
     def run(self) -> None:
+        """Make the call, unless it is canceled; for one thread."""
         if not self.set_running_or_notify_cancel():
             return
         try:
@@ -115,9 +143,11 @@ class _Call(Future[T]):
             self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> T:
+        """Wait for the result, and return or raise it."""
         return self._call() if self._is_inherited else super().result(timeout)
 
     def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
+        """Have a function called once there is a result."""
         # In a forked child the call never ends.
         if not self._is_inherited:
             super().add_done_callback(callback)

@@ -109,6 +109,9 @@ def reading(store: StaticStore) -> None:
 async def awaiting(store: StaticStore, view: JoinedStore) -> None:
     async with StaticStore("https://data.example.org/").connect_async(retries=2) as connected:
         assert_type(connected, StaticStore)
+    async with StaticStore("https://data.example.org/") as entered, view as entered_view:
+        assert_type(entered, StaticStore)
+        assert_type(entered_view, JoinedStore)
     assert_type(await store.connect_async(("ali", "open sesame")), StaticStore)
     assert_type(await view.connect_async(), JoinedStore)
     assert_type(await store.read_async("key"), bytes)

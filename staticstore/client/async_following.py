@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .tasks.connection import AsyncConnection
 
 if TYPE_CHECKING:
     from ..index.changes import Change, Changes
     from ..query.conditions import Where
+    from .following.connection import Begun
     from .tasks.change_watch import AsyncWatch
     from .telling.subscription import ChangeSource
 
@@ -19,7 +22,11 @@ T = TypeVar("T")
 
 
 class AsyncFollowing:
-    """The following half of `StaticStore`, within any event loop of asyncio."""
+    """The following half of `StaticStore`, within any event loop of asyncio.
+
+    What is awaited does the same as its blocking twin: its parameters, results and errors
+    are those, unless it says something else.
+    """
 
     @abstractmethod
     def _is_in_memory(self) -> bool:
@@ -41,20 +48,35 @@ class AsyncFollowing:
     def disconnect(self) -> None:
         """Disconnect; see `StaticStore.disconnect`."""
 
+    @abstractmethod
+    def _enter(self, begun: Begun | None = None) -> None:
+        """Connect, unless connected; `begun` is called with each connection that is made."""
+
+    @abstractmethod
+    def __exit__(self, *error: object) -> None:
+        """Disconnect what `_enter` has connected."""
+
+    async def __aenter__(self) -> Self:
+        """Connect, unless connected, without blocking the event loop."""
+        return await AsyncConnection(self, self._enter, lambda _: None)
+
+    async def __aexit__(self, *error: object) -> None:
+        """Disconnect, without blocking the loop."""
+        from .tasks.calls import call_in_thread  # slow to import: asyncio
+
+        await call_in_thread(self.__exit__)
+
     def watch_async(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
     ) -> AsyncIterator[Change]:
-        """Iterate over changes since this call, as they come, within an event loop.
+        """Iterate over changes since this call, as they come: `watch`, awaited.
 
         A lazy store that has not fetched its index yet watches from the first step on.
 
         Parameters
         ----------
-        timeout : float, optional
-            Seconds without a change after which the iteration ends; by default it ends
-            at `disconnect`.
-        where, **equals
-            As in `query`; the metadata before or after the change must match.
+        timeout, where, **equals : optional
+            As of `watch`.
 
         Returns
         -------
@@ -63,10 +85,6 @@ class AsyncFollowing:
 
         Raises
         ------
-        NotConnectedError
-            The store is not connected.
-        TypeError, ValueError
-            `where` or `timeout` cannot be understood.
         RuntimeError
             There is no running event loop.
 
@@ -90,20 +108,10 @@ class AsyncFollowing:
         return begin() if self._is_in_memory() else watch_later(partial(self._called, begin))
 
     async def update_index_async(self) -> Changes:
-        """Poll once, now, as `update_index`.
+        """Poll once, now: `update_index`, awaited.
 
         Handlers and callbacks that are no coroutine functions have been called when it
         returns; coroutines follow on their loops.
-
-        Returns
-        -------
-        Changes
-            What differs from the snapshot before; empty if nothing does.
-
-        Raises
-        ------
-        TransportError, IndexFormatError
-            The index could not be fetched or read; the store keeps its snapshot.
 
         Examples
         --------

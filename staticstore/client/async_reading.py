@@ -7,13 +7,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..index.fields import check_keys
+
 if TYPE_CHECKING:
     import os
 
     from ..transport.values.stream import ReadProgress
     from .site_snapshot import Values
     from .tasks.calls import AsyncCalls
-    from .tasks.reads import AwaitedReads
+    from .tasks.turns import AwaitedReads
     from .value import URLValue
     from .view_values import ViewValues
 
@@ -27,8 +29,9 @@ _MISSING: Any = object()
 class AsyncReading:
     """The reading half of `StaticStore`, to be awaited on any event loop of asyncio.
 
-    What is awaited never blocks the loop, and does the same as the method without
-    ``_async``.  A read that is canceled ends at once.
+    What is awaited never blocks the loop, and does the same as its blocking twin: its
+    parameters, results and errors are those, unless it says something else.  A read that is
+    canceled ends at once.
     """
 
     @abstractmethod
@@ -45,19 +48,24 @@ class AsyncReading:
 
     @property
     def _calls(self) -> AsyncCalls:
-        return self._awaited.calls
+        # Of two threads that get here at once, both use what the first has set.
+        known: AsyncCalls | None = self.__dict__.get("_async_calls")
+        if known is None:
+            from .tasks.calls import AsyncCalls  # slow to import: asyncio
+
+            known = self.__dict__.setdefault("_async_calls", AsyncCalls(self))
+        return known
 
     @property
     def _awaited(self) -> AwaitedReads:
         known: AwaitedReads | None = self.__dict__.get("_awaited_reads")
         if known is None:
             from .tasks.part_reads import PartReads  # slow to import: asyncio
-            from .tasks.reads import AwaitedReads
+            from .tasks.turns import AwaitedReads
             from .tasks.whole_reads import WholeReads
 
-            # Of two threads that get here at once, both use what the first has set.
             made = AwaitedReads.of(
-                self,
+                self._calls,
                 self._values,
                 self._is_in_memory,
                 whole_reads=WholeReads,
@@ -75,26 +83,7 @@ class AsyncReading:
     # -- values ------------------------------------------------------------------
 
     async def get_async(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a value, as `get`; a lazy store may fetch parts of the index.
-
-        Parameters
-        ----------
-        key : str
-            The key.
-        default : object, optional
-            Returned instead if the index lacks the key.
-
-        Returns
-        -------
-        URLValue
-            The value, of the current snapshot.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key, and there is no default.
-        NotConnectedError
-            The store is not connected.
+        """Return a value of the current snapshot: `get`, awaited.
 
         Examples
         --------
@@ -106,7 +95,7 @@ class AsyncReading:
         return get(key) if self._is_in_memory() else await self._called(partial(get, key))
 
     async def read_async(self, key: str) -> bytes:
-        """Read a whole value, verified.
+        """Read a whole value, verified: `to_bytes`, awaited.
 
         Values that are awaited at the same time are fetched together, as by `read_many`.
 
@@ -168,7 +157,7 @@ class AsyncReading:
         'image/tiff'
         """
         value: URLValue = await self.get_async(key)
-        await self._called(lambda: (value.etag, value.size, value.modified, value.media_type))
+        await self._calls.read(lambda: (value.etag, value.size, value.modified, value.media_type))
         return value
 
     # -- parts -------------------------------------------------------------------
@@ -184,10 +173,8 @@ class AsyncReading:
         ----------
         key : str
             The key.
-        start : int, optional
-            First byte, counted from 0; a negative one counts from the end.
-        end : int, optional
-            First byte after the part, as in a slice; ``None`` is the end.
+        start, end : int, optional
+            As in a slice: negative ones count from the end.
 
         Returns
         -------
@@ -196,10 +183,8 @@ class AsyncReading:
 
         Raises
         ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or the value has changed on the host.
+        KeyError, TransportError, IntegrityError
+            As of `read_async`.
 
         Examples
         --------
@@ -207,9 +192,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
         b'II*\x00'
         """
+        from ..transport.values.ranges import checked_bounds
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts([(start, end)], is_single=True)
+        wanted = WantedParts.of([checked_bounds(start, end)], is_single=True)
         part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
@@ -221,28 +207,7 @@ class AsyncReading:
         max_gap: int = 1 << 12,
         max_size: int = 1 << 23,
     ) -> list[bytes]:
-        r"""Read many parts of a value, as `get_ranges`.
-
-        Parameters
-        ----------
-        key : str
-            The key.
-        ranges : iterable of (int or None, int or None)
-            Start and end of each, as in a slice, in any order.
-        max_gap, max_size : int, optional
-            As of `get_ranges`, in bytes.
-
-        Returns
-        -------
-        list of bytes
-            In the order given.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or the value has changed on the host.
+        r"""Read many parts of a value: `get_ranges`, awaited.
 
         Examples
         --------
@@ -250,9 +215,10 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
         [b'II', b'*\x00']
         """
+        from ..transport.values.ranges import checked_ranges
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts(list(ranges), max_gap, max_size)
+        wanted = WantedParts.of(checked_ranges(ranges), max_gap, max_size)
         parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
         return parts
 
@@ -263,26 +229,7 @@ class AsyncReading:
         max_gap: int = 1 << 12,
         max_size: int = 1 << 23,
     ) -> list[bytes]:
-        r"""Read many parts of many values, all of one snapshot, as `get_ranges_many`.
-
-        Parameters
-        ----------
-        ranges : iterable of (str, int or None, int or None)
-            Key, start and end of each, as in a slice.
-        max_gap, max_size : int, optional
-            As of `get_ranges_many`, in bytes.
-
-        Returns
-        -------
-        list of bytes
-            In the order given; all are in memory together.
-
-        Raises
-        ------
-        KeyError
-            The index lacks a key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or a value has changed on the host.
+        r"""Read many parts of many values, all of one snapshot: `get_ranges_many`, awaited.
 
         Examples
         --------
@@ -291,23 +238,22 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
         [b'II*\x00', b'\n']
         """
+        from ..transport.values.ranges import checked_ranges_many
         from .tasks.part_reads import WantedParts
         from .tasks.turns import results
 
-        ask = self._awaited.parts.ask
-        return await results(
-            [
-                ask(key, WantedParts([(start, end)], max_gap, max_size, is_single=True))
-                for key, start, end in ranges
-            ]
-        )
+        wanted = [
+            (key, WantedParts.of([bounds], max_gap, max_size, is_single=True))
+            for key, bounds in checked_ranges_many(ranges)
+        ]
+        return await results([self._awaited.parts.ask(*one) for one in wanted])
 
     # -- many values, and files --------------------------------------------------
 
     def read_many_async(
         self, keys: Iterable[str] | AsyncIterable[str]
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Read many whole values, verified, as fast as the site allows; see `read_many`.
+        """Read many whole values, verified, as fast as the site allows: `read_many`, awaited.
 
         Parameters
         ----------
@@ -318,13 +264,6 @@ class AsyncReading:
         -------
         asynchronous iterator of (str, bytes)
             Keys and values in the order asked, all of one snapshot: that of the first step.
-
-        Raises
-        ------
-        KeyError
-            While iterating: the index lacks the key.
-        TransportError, IntegrityError
-            While iterating: a value could not be fetched, or differs from the index.
 
         Examples
         --------
@@ -337,7 +276,7 @@ class AsyncReading:
         """
         from .tasks.in_order import read_in_order
 
-        return read_in_order(self._awaited, self._values_async, keys)
+        return read_in_order(self._awaited, self._values_async, check_keys(keys))
 
     async def to_file_async(
         self,
@@ -347,30 +286,16 @@ class AsyncReading:
         *,
         sync: bool = True,
     ) -> None:
-        """Copy a value into a file, verified and atomic, as `URLValue.to_file`.
+        """Copy a value into a file, verified and atomic: `URLValue.to_file`, awaited.
 
-        If it is canceled, the copy ends with its next piece, and can be resumed.
+        If it is canceled, the copy ends at once, and can be resumed.
 
         Parameters
         ----------
         key : str
             The key.
-        path : str or path
-            The file; an existing one is replaced.
-        progress : callable, optional
-            Called by the event loop as ``progress(done, total)`` in bytes.  An exception that
-            it raises cancels the copy, and is raised here.
-        sync : bool, optional
-            Whether to wait until the bytes are on the disk.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key.
-        TransportError, IntegrityError
-            The bytes could not be fetched, or differ from the index.
-        OSError
-            The file cannot be written.
+        path, progress, sync
+            As of `URLValue.to_file`; the event loop calls `progress`.
 
         Examples
         --------

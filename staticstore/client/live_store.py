@@ -182,7 +182,7 @@ class LiveStore(Reading, Subscribable):
         ImportError
             Dask is not installed: the extra ``dask`` brings it.
         TypeError, ValueError
-            As `query`; or `partition_size` is not a size.
+            As `query`; or `partition_size` is not a size, or ``npartitions`` is given.
 
         Notes
         -----
@@ -197,6 +197,9 @@ class LiveStore(Reading, Subscribable):
         """
         from .pickles.partitions import to_dask_bag
 
+        if "npartitions" in equals:  # as a condition it would match nothing
+            text = "npartitions is no argument: give partition_size, the bytes of each; a field"
+            raise TypeError(f"{text} of that name is where={{'npartitions': ...}}")
         fields = selection(select)
         _ = self.index  # a lazy store fetches it
         values, token = self._values(), self.__dask_tokenize__()

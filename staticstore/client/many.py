@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["read_each", "read_many"]
 
 _Some = list[tuple[int, Content]]
-#: Reads a value by itself; returns it, or an error.
-_Read = Callable[[str], bytes | StoreError]
 
 
 class _Window(NamedTuple):
@@ -75,29 +73,28 @@ def read_each(
     most = tuning.WINDOW_BYTES
     together = most if together is None else min(together, most)
     first = most if first is None else first
-    read = values.read_or_error
-    with contextlib.closing(LargeValues(values.access, read)) as large:
+    with contextlib.closing(LargeValues(values)) as large:
         windows = _windows(values, keys, together, first)
         # Each is requested before the first value of the one before it is yielded.
-        begun = (_begin(values, window, large, read) for window in windows)
+        begun = (_begin(values, window, large) for window in windows)
         current, following = next(begun, None), next(begun, None)
         try:
             while current is not None:
-                yield from _taken(current, large, read)
+                yield from _taken(values, current, large)
                 current, following = following, next(begun, None)
         finally:
             for one in filter(None, (current, following)):
                 one.values.close()
 
 
-def _begin(values: Values, window: _Window, large: LargeValues, read: _Read) -> _Begun:
+def _begin(values: Values, window: _Window, large: LargeValues) -> _Begun:
     for number, content in window.large:
         large.plan(window.keys[number], content)
-    return _Begun(window, SmallValues(values.access, window.keys, window.small, read))
+    return _Begun(window, SmallValues(values, window.keys, window.small))
 
 
 def _taken(
-    begun: _Begun, large: LargeValues, read: _Read
+    values: Values, begun: _Begun, large: LargeValues
 ) -> Iterator[tuple[str, bytes | StoreError]]:
     window, small = begun
     are_large = {number for number, _ in window.large}
@@ -105,7 +102,7 @@ def _taken(
         if content is None:
             raise KeyError(key)
         data = large.take() if number in are_large else small.take(number)
-        yield key, read(key) if data is None else data
+        yield key, values.read_or_error(key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:

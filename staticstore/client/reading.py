@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import tuning
+from ..index.fields import check_keys
 from ..index.queries import DelegatedQueries
 from ..query.conditions import selected, selection
 
@@ -32,6 +33,7 @@ _MISSING: Any = object()
 _MEANT = {
     "read": "to_bytes(key)",
     "read_bytes": "to_bytes(key)",
+    "to_bytes_async": "read_async(key)",
     "download": "to_file(key, path)",
     "save": "to_file(key, path)",
     "list": "keys() or glob(pattern)",
@@ -116,7 +118,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """Return whether the index has a key."""
         return key in self
 
-    def open(self, key: str, *, cache_size: int = 8 << 20) -> OpenedValue:
+    def open(self, key: str, mode: str = "rb", *, cache_size: int = 8 << 20) -> OpenedValue:
         """Open a value as a seekable file, for libraries that read files: `URLValue.open`.
 
         Nothing is requested now.
@@ -125,6 +127,8 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         ----------
         key : str
             The key.
+        mode : str, optional
+            ``"rb"``, for libraries that give one.
         cache_size : int, optional
             Bytes to keep in memory, for being read again.
 
@@ -139,7 +143,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         ...     file.read(2)
         b'II'
         """
-        return self[key].open(cache_size=cache_size)
+        return self[key].open(mode, cache_size=cache_size)
 
     def get_data(self, key: str) -> BinaryIO:
         """Open a value as a stream: `URLValue.data`.
@@ -193,7 +197,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
             While iterating: the index lacks the key.
         """
         values = self._values()
-        return (values[key] for key in keys)
+        return (values[key] for key in check_keys(keys))
 
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
@@ -207,7 +211,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         TransportError, IntegrityError
             While iterating, or while a stream is read.
         """
-        return _open_ahead(self._values(), keys)
+        return _open_ahead(self._values(), check_keys(keys))
 
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Read many whole values, verified, as fast as the site allows.
@@ -246,7 +250,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         measurements/weather-2025.csv True
         stations/stations.csv True
         """
-        return self._reader()(self._values(), keys)
+        return self._reader()(self._values(), check_keys(keys))
 
     def get_ranges(
         self,
@@ -313,14 +317,14 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         >>> sample_store.get_ranges_many([(key, 0, 2) for key in keys])
         [b'II', b'st']
         """
-        from ..transport.values.ranges import WantedRanges, read_ranges
+        from ..transport.values.ranges import WantedRanges, checked_ranges_many, read_ranges
 
         by_key: dict[str, list[tuple[int | None, int | None]]] = {}
         places = []
-        for key, start, end in ranges:
+        for key, bounds in checked_ranges_many(ranges):
             of_key = by_key.setdefault(key, [])
             places.append((key, len(of_key)))
-            of_key.append((start, end))
+            of_key.append(bounds)
         values = self._values()
         wanted = [WantedRanges(values[key].remote_value, some) for key, some in by_key.items()]
         found = dict(zip(by_key, read_ranges(wanted, max_gap, max_size), strict=True))
@@ -331,7 +335,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
     ) -> Iterator[dict[str, Any]]:
         """Iterate over the metadata of some keys, in the order asked, all of one snapshot."""
         index, fields = self._index(), selection(select)
-        return (selected(index[key], fields) for key in keys)
+        return (selected(index[key], fields) for key in check_keys(keys))
 
     def to_bytes(self, key: str) -> bytes:
         """Read a whole value, verified: `URLValue.read`."""

@@ -54,6 +54,23 @@ class Values(Mapping[str, URLValue]):
             return error
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether looking a key up requests nothing."""
+        return not isinstance(self.index, DelegatedQueries)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the connection that reads them is closed."""
+        return self.access.session.wire.cut.is_set()
+
+    def read_by(self, current: Values) -> Values:
+        """Return the same snapshot, read by the connection that other values are read by."""
+        index, sources = self.index, current.access.sources
+        if isinstance(index, DelegatedQueries):
+            index = index.read_by((*sources.alike, *sources.unlike))
+        return Values(index, current.access)
+
+    @property
     def data_path(self) -> str:
         """What is between a root and the key in the URL of a value."""
         return self.access.data_path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,15 @@ from ..index.fields import Content
 from ..transport.many.batch import Batch, fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
+from ..workers import Workers
 from .value_requests import CarefulReads, Places, RequestedFile, accept, pack_stretches
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..errors import StoreError
-    from ..workers import Workers
-    from .access import Access
-    from .large_values import Found
+    from .large_values import ReadOutcome
+    from .site_snapshot import Values
 
 __all__ = ["SmallValues"]
 
@@ -38,28 +38,20 @@ class SmallValues:
 
     Parameters
     ----------
-    access : Access
-        Access to the values of a snapshot.
+    values : Values
+        The values of a snapshot.
     keys : sequence of str
         The keys of the window.
     some : list of (int, Content)
         The numbers of the small values among these, and what the index says of them.
-    read : callable
-        Reads a value by itself; returns it, or an error.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        keys: Sequence[str],
-        some: _Some,
-        read: Callable[[str], bytes | StoreError],
-    ) -> None:
-        self._access = access
+    def __init__(self, values: Values, keys: Sequence[str], some: _Some) -> None:
+        self._values = values
+        self._access = values.access
         self._keys = keys
         self._contents = dict(some)
-        self._read = read
-        self._found: dict[int, Found] = dict(self._cached(some))
+        self._found: dict[int, ReadOutcome] = dict(self._cached(some))
         self._requests: list[SizedRequest] = []
         # For each request the values in its answer, each with its bytes in it.
         self._parts: list[Places] = []
@@ -78,8 +70,8 @@ class SmallValues:
                 else:
                     self._files[number] = file
                     self._add(file.whole(), [(number, 0, file.size)])
-        self._batch = Batch(access.session, self._requests)
-        self._apart = _Apart([(number, keys[number]) for number in apart], access, read)
+        self._batch = Batch(self._access.session, self._requests)
+        self._apart = _Apart([(number, self._keys[number]) for number in apart], values)
 
     def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
         if self._access.cache:
@@ -102,7 +94,7 @@ class SmallValues:
     def _file(self, number: int) -> RequestedFile | None:
         return RequestedFile.of(self._access, self._keys[number], self._contents[number])
 
-    def take(self, number: int) -> Found:
+    def take(self, number: int) -> ReadOutcome:
         """Return a value, verified, or the error for it; None if it is not one of these.
 
         Waits for it, but not for those after it.
@@ -152,10 +144,8 @@ class SmallValues:
         self._found |= self._singly(list(self._coming))
         self._coming.clear()
 
-    def _singly(self, numbers: Sequence[int]) -> dict[int, Found]:
-        from ..workers import Workers  # slow to import: concurrent.futures
-
-        read = CarefulReads(self._access, self._read).read
+    def _singly(self, numbers: Sequence[int]) -> dict[int, ReadOutcome]:
+        read = CarefulReads(self._values).read
         workers = requests_at_once(self._access.session.wire, tuning.CAREFUL_THREADS)
         with Workers(workers, "staticstore read_many") as pool:
             reads = {
@@ -169,19 +159,16 @@ class _Apart:
     # Values of a window that are not requested from the site, such as those of other origins.
     # They are read ahead by threads, each as by `URLValue.read`.
 
-    def __init__(
-        self, some: _Named, access: Access, read: Callable[[str], bytes | StoreError]
-    ) -> None:
+    def __init__(self, some: _Named, values: Values) -> None:
         self._pool: Workers | None = None
         self._coming: dict[int, Future[bytes | StoreError]] = {}
         if some:
-            from ..workers import Workers  # slow to import: concurrent.futures
+            most = requests_at_once(values.access.session.wire, tuning.CAREFUL_THREADS)
+            self._pool = pool = Workers(most, "staticstore read_many")
+            read = values.read_or_error
+            self._coming = {number: pool.submit(partial(read, key)) for number, key in some}
 
-            most = requests_at_once(access.session.wire, tuning.CAREFUL_THREADS)
-            self._pool = Workers(most, "staticstore read_many")
-            self._coming = {number: self._pool.submit(partial(read, key)) for number, key in some}
-
-    def take(self, number: int) -> Found:
+    def take(self, number: int) -> ReadOutcome:
         coming = self._coming.pop(number, None)
         return None if coming is None else coming.result()
 

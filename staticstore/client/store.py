@@ -268,8 +268,12 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             begun(connection)
         warned = warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
-        self._settings = settings
-        self._live.open(connection, is_lazy=self._options["lazy"])
+        before, self._settings = self._settings, settings
+        try:
+            self._live.open(connection, is_lazy=self._options["lazy"])
+        except BaseException:  # what is pickled is how the store was connected
+            self._settings = before
+            raise
         self._warnings, self._is_unpickled = warned, False
 
     def _cached_index(self) -> CachedIndex | None:

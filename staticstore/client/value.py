@@ -139,9 +139,9 @@ class URLValue(ValueInfo):
         ...     head.read()
         b'II*\x00'
         """
-        from ..transport.values.ranges import open_range
+        from ..transport.values.ranges import checked_bounds, open_range
 
-        stream = open_range(self.remote_value, _bound(start), _bound(end))
+        stream = open_range(self.remote_value, *checked_bounds(start, end))
         answer = getattr(stream, "response", None)  # an empty range has none, nor has a copy
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
@@ -212,7 +212,7 @@ class URLValue(ValueInfo):
                 keep(piece)
                 yield piece
 
-    def open(self, *, cache_size: int = 8 << 20) -> OpenedValue:
+    def open(self, mode: str = "rb", *, cache_size: int = 8 << 20) -> OpenedValue:
         r"""Open the value as a seekable file, for zipfile, h5py, PIL, pyarrow and others.
 
         Nothing is requested now.  A read of 32 KiB or more requests just its bytes; a
@@ -222,6 +222,8 @@ class URLValue(ValueInfo):
 
         Parameters
         ----------
+        mode : str, optional
+            ``"rb"``, for libraries that give one; any other is a `ValueError`.
         cache_size : int, optional
             Bytes to keep in memory, for being read again.
 
@@ -248,6 +250,9 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.seekable import OpenedValue
 
+        if mode != "rb":
+            hint = "text is io.TextIOWrapper(file), and a reader cannot write"
+            raise ValueError(f"a value is opened with mode 'rb', not {mode!r}: {hint}")
         return OpenedValue(self, self.remote_value, operator.index(cache_size))
 
     def get_ranges(
@@ -290,11 +295,9 @@ class URLValue(ValueInfo):
         >>> sample_store["terrain/dem.tif"].get_ranges([(0, 2), (2, 4)])
         [b'II', b'*\x00']
         """
-        from ..transport.values.ranges import WantedRanges, read_ranges
+        from ..transport.values.ranges import WantedRanges, checked_ranges, read_ranges
 
-        wanted = WantedRanges(
-            self.remote_value, [(_bound(start), _bound(end)) for start, end in ranges]
-        )
+        wanted = WantedRanges(self.remote_value, checked_ranges(ranges))
         [found] = read_ranges([wanted], max_gap, max_size)
         return found
 
@@ -393,7 +396,3 @@ def _size_of(file: BinaryIO) -> int:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     return size
-
-
-def _bound(bound: int | None) -> int | None:
-    return None if bound is None else operator.index(bound)

@@ -24,7 +24,9 @@ Info = TypeVar("Info", bound="ValueInfo")
 _MOST_SIGNED_SECONDS = 7 * 86400  # S3 and Google allow no more
 
 # Methods of a file, which a value, having no position, does not have.
-_OF_FILES = frozenset({"close", "read1", "readinto", "readline", "readlines", "seek", "tell"})
+_OF_FILES = frozenset(
+    {"close", "closed", "read1", "readinto", "readline", "readlines", "seek", "tell"}
+)
 
 
 class ValueInfo:
@@ -176,6 +178,8 @@ class ValueInfo:
         def __getattr__(self, name: str) -> Any:
             """Raise `AttributeError`, for the methods of a file with what to use."""
             hint = f": use value.open().{name}" if name in _OF_FILES else ""
+            if name.endswith("_async") and hasattr(type(self), name.removesuffix("_async")):
+                hint = ": the methods with _async are those of the store"
             text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
             raise AttributeError(text, name=name, obj=self)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
+from ..index.head import Role
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import ByteRange, SizedRequest, coalesced
 from ..transport.values.verifier import has_digest
 
 if TYPE_CHECKING:
     from .access import Access
+    from .site_snapshot import Values
 
 __all__ = [
     "CarefulReads",
@@ -25,6 +27,8 @@ __all__ = [
     "part_requests",
     "stretches",
 ]
+
+_MOST_PARTS = 1024  # of a value: what is requested has to be in memory
 
 #: Of each of some values or parts its number, and its start and end in an answer.
 Places = list[tuple[int, int, int]]
@@ -49,6 +53,8 @@ def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretc
     for number, content in wanted:
         if content.place is not None and content.size and content.sha256:
             start = content.place.offset
+            if start + content.size > (Role.PACK.most_bytes or 0):
+                continue  # no pack is as large
             by_href[content.place.href].append((ByteRange(start, start + content.size), number))
     for href, places in by_href.items():
         if key_problem(href) is not None:
@@ -136,8 +142,10 @@ class RequestedFile(NamedTuple):
 
 def part_requests(file: RequestedFile) -> list[SizedRequest]:
     """Return the requests that read a file: in parts, if it is large."""
-    if file.sha256 is None or file.size <= tuning.LARGE_PART_BYTES:
-        return [file.whole()]  # parts have to be bound by the digest
+    part = tuning.LARGE_PART_BYTES
+    # Parts have to be bound by the digest, and a size is no more than a claim.
+    if file.sha256 is None or not part < file.size <= _MOST_PARTS * part:
+        return [file.whole()]
     return list(file.parts())
 
 
@@ -158,24 +166,21 @@ class CarefulReads:
 
     Parameters
     ----------
-    access : Access
-        Access to the values of a snapshot.
-    read : callable
-        Reads a value by itself; returns it, or an error.
+    values : Values
+        The values of a snapshot.
     """
 
-    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
-        self._access = access
-        self._session = access.session
-        self._read = read
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._session = values.access.session
         self._outage: TransportError | None = None
 
     def read(self, key: str, content: Content) -> bytes | StoreError:
         """Return a value, or why it cannot be read."""
         if content.placed is None and (first := self._outage) is not None:
-            url = self._access.url(key, content)
+            url = self._values.access.url(key, content)
             return type(first)(first.args[0], key=key, url=url, status=first.status)
-        found = self._read(key)
+        found = self._values.read_or_error(key)
         if (
             isinstance(found, TransportError)
             and content.placed is None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from ..errors import StoreError
+from ..index.views import ViewIndex
 from .value_info import renamed
 
 if TYPE_CHECKING:
-    from ..index.views import ViewIndex
     from .site_snapshot import Values
     from .value import URLValue
 
@@ -64,6 +64,23 @@ class ViewValues(Mapping[str, "URLValue"]):
         """Return the values of the site that has a key, and the key there; None if none has."""
         place = self.index.find(key)
         return None if place is None else self._members[place[0]].located(place[1])
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether looking a key up requests nothing."""
+        return all(values.is_in_memory for values in self._members)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a connection that reads them is closed."""
+        return any(values.is_cut for values in self._members)
+
+    def read_by(self, current: ViewValues) -> ViewValues:
+        """Return the same snapshot, read by the connections that other values are read by."""
+        pairs: Any = zip(self._members, current._members, strict=True)
+        members = [own.read_by(other) for own, other in pairs]
+        index = ViewIndex([values.index for values in members], self.index.parts)
+        return ViewValues(index, members)
 
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield keys and whole values, each read from its site."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .following.live import LiveIndex
     from .pickles.partitions import ReadMany
     from .site_snapshot import Values
+    from .tasks.calls import AsyncCalls
 
 __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 
@@ -83,6 +84,14 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
     def _values(self) -> ViewValues:
         values = {site: store._values() for site, store in self._stores.items()}
         return self._values_of(values)
+
+    @property
+    def _calls(self) -> AsyncCalls:
+        # The threads of its store; several stores have their own, so that none blocks another.
+        first: Any
+        first, *others = self._stores.values()
+        own: AsyncCalls = super()._calls if others else first._calls
+        return own
 
     def _reader(self) -> ReadMany:
         return ViewValues.read_many

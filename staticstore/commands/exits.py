@@ -207,8 +207,6 @@ def _hint(error: StoreError) -> str | None:
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
                 "STATICSTORE_AUTH provide it; for a bucket, the environment does, too"
             )
-        case HTTPStatusError(status=404, key=None):
-            return "the URL must be a site's root, where 'staticstore publish' wrote index.json"
         case IndexFormatError(url=str()):
             return "the URL must be a site's root, and index.json there a single JSON object"
         case TransportError() if "certificate" in str(error):

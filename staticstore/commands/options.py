@@ -59,7 +59,6 @@ __all__ = [
 USER_CACHE = "user"
 
 _RETRIES = 2  # of a request: somebody is waiting for the command
-
 _LOG = logging.getLogger("staticstore.cli")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -98,7 +97,7 @@ class CommonOptions:
 
         Without a cache, `parts` is where an interrupted download of the index can resume from.
         """
-        check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
+        access = self._access(url, *self.copies)
         try:
             store = StaticStore(
                 [url, *self.copies],
@@ -114,7 +113,7 @@ class CommonOptions:
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
             download_index_by(store, IndexDownload(parts, progress))
-            store.connect(**self._access(url), timeout=self.timeout, retries=_RETRIES)
+            store.connect(**access, timeout=self.timeout, retries=_RETRIES)
         _LOG.info("%r", store)
         try:
             yield store
@@ -128,7 +127,8 @@ class CommonOptions:
         access = {**self._access(location), "endpoint": self.endpoint, "region": self.region}
         return PublishedAt(location, timeout=self.timeout, **access)
 
-    def _access(self, location: str) -> dict[str, Any]:
+    def _access(self, location: str, *copies: str) -> dict[str, Any]:
+        check_bucket_access(self.auth, [location, *copies], anonymous=self.anonymous)
         auth = self.auth
         return {
             "auth": auth.entry_for(location) if isinstance(auth, NetrcFile) else auth,

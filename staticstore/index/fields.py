@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from ..errors import IndexFormatError, InvalidKeyError
+from ..errors import IndexFormatError, InvalidKeyError, quoted
 from . import codec
 from .codec import SHA256
 from .hidden import CompressedCopy, Place, copy_of, hide, place_of
@@ -29,6 +29,7 @@ __all__ = [
     "canonical_line",
     "canonical_lines",
     "check_key",
+    "check_keys",
     "entry_problem",
     "key_problem",
     "key_to_path",
@@ -40,6 +41,8 @@ __all__ = [
     "time_text",
     "visible_metadata",
 ]
+
+T = TypeVar("T")
 
 #: The fields that the publisher writes itself; they may not be given by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed", "stored")
@@ -246,6 +249,13 @@ def check_key(key: object) -> str:
         raise InvalidKeyError(f"not a key: {problem}", key=key if isinstance(key, str) else None)
     assert isinstance(key, str)
     return key
+
+
+def check_keys(keys: T) -> T:
+    """Return an iterable of keys; `TypeError` for one key, which would be read as letters."""
+    if isinstance(keys, str):
+        raise TypeError(f"keys is a list of keys: [{quoted(keys)}]")
+    return keys
 
 
 def key_to_url_path(data_path: str, key: str) -> str:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+try:
+    from fsspec.asyn import AsyncFileSystem, get_loop
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "staticstore.interop.fsspec needs fsspec, which the extra `fsspec` brings", name=error.name
+    ) from error
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import apply_config, conf
-from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import isfilelike
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, TransportError
+from ..index.fields import Content
 from .file_systems.directories import Directories
 from .file_systems.file_descriptions import FileDescriptions, not_found
+from .file_systems.files import AwaitedFile, UncachedFile
 from .file_systems.process_store import ProcessStore
-from .file_systems.read_only import read_only
 from .file_systems.storage_options import OF_FSSPEC, StorageOptions
+from .snapshot_reading import SnapshotReading
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore
-    from ..client.value import URLValue
 
 __all__ = ["StaticStoreFileSystem"]
 
@@ -44,7 +50,31 @@ class _WithoutSecrets(type(AsyncFileSystem)):  # type: ignore[misc]
         return files
 
 
-class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
+class _ReadOnly:
+    # Refuses all that writes.
+
+    async def _refuse(self, path: object = None, *args: Any, **kwargs: Any) -> NoReturn:
+        raise _read_only(path)
+
+    def refuse(self, path: object = None, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise an `OSError` with ``EROFS``: nothing can be written.
+
+        Raises
+        ------
+        OSError
+            Always.
+        """
+        raise _read_only(path)
+
+    # fsspec makes the methods without an underscore of these.
+    _mkdir = _makedirs = _pipe = _pipe_file = _put = _put_file = _refuse
+    _copy = _cp_file = _mv_file = _rm = _rm_file = _refuse
+    # These have no such counterpart, or do more than to call it.
+    rmdir = touch = mv = move = rename = refuse
+    delete = upload = write_bytes = write_text = start_transaction = refuse
+
+
+class StaticStoreFileSystem(_ReadOnly, FileDescriptions, metaclass=_WithoutSecrets):
     r"""A site as a read-only file system of fsspec.
 
     fsspec makes it of URLs such as ``staticstore://KEY``, with the parameters below as
@@ -138,6 +168,9 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
         await self._store()
         return await self._process_store.directories_async()
 
+    def _known_directories(self) -> Directories | None:
+        return self._process_store.known_directories()
+
     def invalidate_cache(self, path: str | None = None) -> None:
         """Poll the site at the next use, however long ago it was polled."""
         self._process_store.forget_age()
@@ -190,7 +223,7 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
                     raise
                 return await read(store)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
 
     async def _cat(
         self,
@@ -274,26 +307,77 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
     ) -> Any:
         key = self._strip_protocol(path)
         if mode != "rb":
-            raise read_only(key)
+            raise _read_only(key)
         try:
             value = self._ready().get(key)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
         if cache_type != "none":
             return value.open(cache_size=cache_size)
-        return _UncachedFile(self, value, block_size)
+        return UncachedFile(self, value, block_size)
+
+    async def open_async(self, path: str, mode: str = "rb", **kwargs: Any) -> AwaitedFile:
+        r"""Open a value as a file whose ``read`` is awaited.
+
+        It is read as the snapshot of now describes it.  One request is made, if the index
+        does not say the size.
+
+        Parameters
+        ----------
+        path : str
+            The key.
+        mode : str, optional
+            ``"rb"``.
+        **kwargs
+            As of fsspec; without effect.
+
+        Returns
+        -------
+        AwaitedFile
+            With ``await file.read(n)``, ``seek``, ``tell`` and ``size``, in bytes.  Use it in
+            an ``async with`` block, or ``await file.close()``.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such key.
+        OSError
+            The mode is one that writes: ``EROFS``.
+        ValueError
+            The mode is one of text, or `compression` is given.
+        TransportError
+            Neither the index nor the host says the size.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def main():
+        ...     files = StaticStoreFileSystem(sample_site, asynchronous=True)
+        ...     async with await files.open_async("terrain/dem.tif") as file:
+        ...         return file.size, await file.read(4), file.tell()
+        >>> asyncio.run(main())
+        (96510, b'II*\x00', 4)
+        """
+        if "b" not in mode or kwargs.get("compression"):
+            raise ValueError("what is awaited are bytes: the mode is 'rb', without compression")
+        key = self._strip_protocol(path)
+        if mode != "rb":
+            raise _read_only(key)
+        site = SnapshotReading(await self._store())
+        try:
+            value = await site.get_async(key)
+        except KeyError:
+            raise not_found(key) from None
+        if (size := Content.of(value.metadata).size) is None:
+            size = await site.called(lambda: value.size)
+        if size is None:
+            raise TransportError("neither the index nor the host says the size", key=key)
+        return AwaitedFile(self, site, value, size)
 
 
-class _UncachedFile(AbstractBufferedFile):  # type: ignore[misc]
-    # A file that fetches just what is read.  `blockcache` gives it a cache of its own.
-
-    def __init__(self, fs: Any, value: URLValue, block_size: int | None) -> None:
-        self._value = value
-        super().__init__(fs, value.key, "rb", block_size, cache_type="none", size=value.size)
-
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        [part] = self._value.get_ranges([(start, end)])
-        return part
+def _read_only(path: object) -> OSError:
+    text = "a site cannot be written by its readers: change its folder, and publish it"
+    return OSError(errno.EROFS, text, path if path and isinstance(path, str) else None)
 
 
 def _given(options: _Info) -> _Info:

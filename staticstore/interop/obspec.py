@@ -32,7 +32,8 @@ class ObspecStore(ObspecListing):
     Parameters
     ----------
     store : StaticStore or view
-        The store, connected.  It is not disconnected by this one.
+        The store, connected.  It is not disconnected by this one, which goes on once the
+        store is connected again.
     prefix : str, optional
         The folder that paths begin in, such as ``"climate"``; by default the whole site.
 
@@ -234,6 +235,13 @@ def _parts(
     if ends is None:
         if lengths is None:
             raise ValueError("either an end or a length is needed")
+        _check_count("lengths", starts, lengths)
         ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+    _check_count("ends", starts, ends)
     size = Content.of(value.metadata).size
     return [checked_range(start, end, size) for start, end in zip(starts, ends, strict=True)]
+
+
+def _check_count(name: str, starts: Sequence[int], others: Sequence[int]) -> None:
+    if len(starts) != len(others):
+        raise ValueError(f"there are {len(starts)} starts, but {len(others)} {name}")

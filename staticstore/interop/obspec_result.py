@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["ByteStream", "GetResult", "ObjectMeta", "checked_range"]
 
 _Bytes = bytes
+# Those of obspec.
+_OPTIONS = {
+    "head",
+    "if_match",
+    "if_modified_since",
+    "if_none_match",
+    "if_unmodified_since",
+    "range",
+    "version",
+}
 
 
 class ObjectMeta(TypedDict):
@@ -59,6 +69,9 @@ class GetResult:
         meta: ObjectMeta,
         options: Mapping[str, Any],
     ) -> None:
+        if unknown := sorted(options.keys() - _OPTIONS):
+            text = f"no such option: {unknown[0]!r}; there are {', '.join(sorted(_OPTIONS))}"
+            raise TypeError(text)
         _check_conditions(meta, options)
         self.meta = meta
         self.range = (0, 0) if options.get("head") else _wanted_range(options, meta["size"])
@@ -177,6 +190,8 @@ def _wanted_range(options: Mapping[str, Any], size: int) -> tuple[int, int]:
         start, end = wanted
         return checked_range(start, end, size)
     if "suffix" in wanted:
+        if wanted["suffix"] < 0:
+            raise ValueError(f"a suffix is 0 or more bytes, not {wanted['suffix']}")
         return max(0, size - wanted["suffix"]), size
     return checked_range(wanted["offset"], size, size)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from .. import tuning
 from ..client.live_store import LiveStore
 from ..errors import IntegrityError
-from ..index.snapshot import Index
 from ..processes import PerProcess
 from .snapshot_reading import SnapshotReading
 
 if TYPE_CHECKING:
     from ..client.following.held import LazyIndex
     from ..index.fields import Content
+    from ..index.snapshot import Index
 
 __all__ = ["SnapshotFolder"]
 
@@ -57,7 +57,8 @@ class SnapshotFolder:
             raise TypeError(f"a StaticStore or a view is needed, not a {type(store).__name__}")
         if not isinstance(prefix, str):
             raise TypeError(f"a prefix is text, not {type(prefix).__name__}")
-        folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        # No key begins with a slash.
+        folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._begin(store, folder, None, SnapshotReading(store))
 
     def _begin(
@@ -133,7 +134,7 @@ class SnapshotFolder:
         return self._taken
 
     def _checked(self, site: SnapshotReading) -> SnapshotReading:
-        digest = _digest_of(site.snapshot, self.prefix)
+        digest = _digest_of(site, self.prefix)
         if digest is not None and self._digest is not None and digest != self._digest:
             raise IntegrityError(
                 f"the site has changed below {self.prefix!r} since this was pickled: open it again",
@@ -149,7 +150,7 @@ class SnapshotFolder:
         The first use takes 2 µs for each value.
         """
         if self._digest is None:
-            self._digest = _digest_of(self.site.snapshot, self.prefix)
+            self._digest = _digest_of(self.site, self.prefix)
         return self._digest
 
     # -- looking up ------------------------------------------------------------------------
@@ -183,10 +184,10 @@ def _contents(index: Index | LazyIndex, keys: Iterator[str]) -> Iterator[tuple[s
         yield from index.contents_of(some).items()
 
 
-def _digest_of(index: Index | LazyIndex, prefix: str) -> str | None:
-    if not isinstance(index, Index):
+def _digest_of(site: SnapshotReading, prefix: str) -> str | None:
+    if not site.is_in_memory:
         return None
-    digest = hashlib.sha256()
+    index, digest = site.snapshot, hashlib.sha256()
     for key, content in _contents(index, _keys(index, prefix, prefix)):
         # A value without a digest is known by its size and time.
         line = f"{key}\n{content.size} {content.sha256 or content.modified}\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 try:
     from zarr.abc.store import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ZarrStore"]
 
+T = TypeVar("T")
+
 
 class ZarrStore(Store):  # type: ignore[misc]
     """One snapshot of a site, or a folder of it, as a store of zarr 3.
@@ -44,7 +46,8 @@ class ZarrStore(Store):  # type: ignore[misc]
     Parameters
     ----------
     store : StaticStore or view
-        The store, connected.  It is not disconnected by this one.
+        The store, connected.  It is not disconnected by this one, which goes on once the
+        store is connected again.
     prefix : str, optional
         The folder of the group or array, such as ``"climate/cube.zarr"``; by default the
         whole site.
@@ -153,7 +156,7 @@ class ZarrStore(Store):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            `byte_range` is something else.
+            `byte_range` is something else, or has a negative number.
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
         """
@@ -177,9 +180,7 @@ class ZarrStore(Store):  # type: ignore[misc]
         key_ranges: Iterable[tuple[str, ByteRequest | None]],
     ) -> list[Buffer | None]:
         """Read many values or parts of values together, as `get`, in the order given."""
-        async with asyncio.TaskGroup() as group:
-            reads = [group.create_task(self.get(key, prototype, part)) for key, part in key_ranges]
-        return [one.result() for one in reads]
+        return await _gathered(self.get(key, prototype, part) for key, part in key_ranges)
 
     async def get_ranges(
         self,
@@ -236,10 +237,9 @@ class ZarrStore(Store):  # type: ignore[misc]
         self, requests: Iterable[tuple[str, BufferPrototype, ByteRequest | None]]
     ) -> AsyncIterator[tuple[str, Buffer | None]]:
         wanted = list(requests)
-        async with asyncio.TaskGroup() as group:
-            reads = [group.create_task(self.get(*one)) for one in wanted]
-        for (key, *_), read in zip(wanted, reads, strict=True):
-            yield key, read.result()
+        found = await _gathered(self.get(*one) for one in wanted)
+        for (key, *_), buffer in zip(wanted, found, strict=True):
+            yield key, buffer
 
     async def exists(self, key: str) -> bool:
         """Return whether the index has a key, without a request."""
@@ -317,6 +317,16 @@ class ZarrStore(Store):  # type: ignore[misc]
         self._check_writable()
 
 
+async def _gathered(reads: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    # Not `asyncio.TaskGroup`: zarr wants the error of a read, not a group of one.
+    tasks = [asyncio.ensure_future(read) for read in reads]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def _folder_of(prefix: str) -> str:
     return prefix if prefix == "" or prefix.endswith("/") else f"{prefix}/"
 
@@ -326,10 +336,10 @@ def _bounds(part: ByteRequest | None) -> tuple[int, int | None] | None:
     match part:
         case None:
             return None
-        case RangeByteRequest(start=start, end=end):
+        case RangeByteRequest(start=start, end=end) if min(start, end) >= 0:
             return start, end
-        case OffsetByteRequest(offset=offset):
+        case OffsetByteRequest(offset=offset) if offset >= 0:
             return offset, None
-        case SuffixByteRequest(suffix=suffix):
+        case SuffixByteRequest(suffix=suffix) if suffix >= 0:
             return (-suffix, None) if suffix else (0, 0)
     raise ValueError(f"Unexpected byte_range, got {part}.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
 
-_CLOUD = re.compile(r"(?:s3|gs|az)://")
 _MOST_INDEX_BYTES = 1 << 30
 _ABSENT = frozenset({404, 410})  # not 403, which wrong credentials may cause
 
@@ -57,11 +55,11 @@ class PublishedAt:
     Parameters
     ----------
     location : str or path
-        An http(s) or ``file:`` URL, a path, or the URL of a bucket as in `push`.
-    auth, proxies, headers, verify, cert, timeout : optional
-        For http(s), as in `StaticStore.connect`.
-    endpoint, region, anonymous : optional
-        For buckets, as in `push`.
+        An http(s) or ``file:`` URL, a path, or the URL of a bucket, as of `StaticStore`.
+    auth, proxies, headers, verify, cert, timeout, anonymous : optional
+        As in `StaticStore.connect`.
+    endpoint, region : str, optional
+        For buckets, as of `StaticStore`.
     """
 
     location: str | os.PathLike[str]
@@ -118,27 +116,12 @@ class PublishedAt:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[str, _Read]]:
-        if _CLOUD.match(os.fspath(self.location)):
-            from .pushing.target import open_target
-
-            target = open_target(
-                self.location,
-                endpoint=self.endpoint,
-                region=self.region,
-                anonymous=self.anonymous,
-            )
-            yield target.url, lambda href, most: target.read(href, most_bytes=most)
-            return
         from ..transport.http.arguments import SessionOptions
         from ..transport.http.document import Absent
-        from ..transport.http.root import Root
-        from ..transport.http.session import Session
+        from ..transport.http.root import roots_of
+        from ..transport.http.session import open_sessions
         from ..transport.http.wire import Deadline, SizeLimit
 
-        try:
-            root = Root(self.location)
-        except ValueError as error:
-            raise_alone(StoreError(str(error)))
         options = SessionOptions(
             self.auth,
             self.proxies,
@@ -147,8 +130,13 @@ class PublishedAt:
             self.cert,
             self.timeout,
             retries=tuning.PREDECESSOR_RETRIES,
+            anonymous=self.anonymous,
         )
-        session = Session(root, options)
+        try:
+            roots = roots_of(self.location, endpoint=self.endpoint, region=self.region)
+        except ValueError as error:
+            raise_alone(StoreError(str(error)))
+        [session] = open_sessions(roots, options)
 
         def read(href: str, most: int) -> bytes | None:
             found = session.fetch(
@@ -161,7 +149,7 @@ class PublishedAt:
             return None if isinstance(found, Absent) else bytes(found.body)
 
         with contextlib.closing(session):
-            yield root.url, read
+            yield session.root.shown, read
 
 
 def _index_body(read: _Read, head: Head, url: str) -> bytes:

@@ -8,7 +8,6 @@ import inspect
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from staticstore import (
     StaticStore,
     StoreError,
     TransportError,
+    publish,
 )
 from staticstore.client.live_store import LiveStore
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -81,6 +81,43 @@ def test_a_connect_that_is_awaited_returns_the_store(site: MemorySite) -> None:
         assert not store.is_connected()
 
     run(main())
+
+
+def test_an_asynchronous_block_of_a_store_connects_and_disconnects(
+    site: MemorySite, values: dict[str, bytes]
+) -> None:
+    async def main() -> StaticStore:
+        async with StaticStore(site.url, poll_interval=0) as store:
+            assert await store.read_async("001") == values["001"]
+        return store
+
+    assert not run(main()).is_connected()
+
+
+def test_an_asynchronous_block_of_a_view_connects_what_was_not_connected(
+    site: MemorySite, store: StaticStore
+) -> None:
+    other = StaticStore(site.url, poll_interval=0)
+
+    async def main() -> None:
+        async with MountedStore({"a/": store, "b/": other}) as view:
+            assert await view.read_async("b/001") == VALUES["001"]
+
+    run(main())
+    assert store.is_connected()
+    assert not other.is_connected()
+
+
+def test_what_is_asked_of_a_connect_that_was_not_awaited_says_so(site: MemorySite) -> None:
+    store: Any = StaticStore(site.url).connect_async()
+    with pytest.raises(AttributeError, match=r"store = await store\.connect_async\(\)"):
+        store.read_async("001")
+
+
+def test_a_block_that_does_not_await_says_so(site: MemorySite) -> None:
+    connecting: Any = StaticStore(site.url).connect_async()
+    with pytest.raises(TypeError, match="'async with', not 'with'"), connecting:
+        pass
 
 
 def test_nothing_is_requested_before_a_connect_is_awaited(site: MemorySite) -> None:
@@ -145,6 +182,7 @@ def test_a_connect_canceled_while_credentials_are_asked_for_never_connects(
     site: MemorySite,
 ) -> None:
     asked, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    before = set(threading.enumerate())
 
     def auth() -> tuple[str, str]:
         asked.set()
@@ -161,6 +199,7 @@ def test_a_connect_canceled_while_credentials_are_asked_for_never_connects(
 
     run(main())
     threads = [one for one in threading.enumerate() if one.name == "staticstore async"]
+    threads = [one for one in threads if one not in before]
     go_on.set()
     assert done.wait(TIMEOUT)
     for one in threads:
@@ -297,14 +336,32 @@ def test_a_store_that_is_not_connected_says_so(site: MemorySite) -> None:
         run(StaticStore(site.url).read_async("001"))
 
 
-def test_a_lazy_store_looks_up_without_blocking_the_loop(
-    site: MemorySite, values: dict[str, bytes]
-) -> None:
-    async def main() -> None:
-        async with StaticStore(site.url, lazy=True, poll_interval=0).connect_async() as store:
-            assert await store.read_async("005") == values["005"]
+def test_a_lazy_store_looks_up_without_blocking_the_loop(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(1000):
+        (tmp_path / "data" / f"{number:04}").write_bytes(b"%d" % number)
+    publish(tmp_path)
+    paths = [path for path in tmp_path.rglob("*") if path.is_file()]
+    good = serve_files({path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in paths})
+    asked, go_on = threading.Event(), threading.Event()
 
-    run(main())
+    def slow(request: Request, wire: Wire) -> None:
+        if request.path.startswith("/index") and "Range" in request.headers:
+            asked.set()
+            wire.wait(go_on)
+        good(request, wire)
+
+    server: RawServer = start(slow, heads=True)
+
+    async def main() -> bytes:
+        async with StaticStore(server.url, lazy=True, poll_interval=0).connect_async() as store:
+            reading = asyncio.create_task(store.read_async("0005"))
+            await reached(asked)
+            assert not reading.done()
+            go_on.set()
+            return await reading
+
+    assert run(main()) == b"5"
 
 
 # Loops, threads and cancellation
@@ -464,9 +521,10 @@ def test_invalid_arguments_of_a_watch_are_refused_at_once(store: StaticStore) ->
 
 
 def test_a_slow_host_does_not_block_the_loop(start: Any) -> None:
-    go_on = threading.Event()
+    asked, go_on = threading.Event(), threading.Event()
 
     def slow(request: Request, wire: Wire) -> None:
+        asked.set()
         assert go_on.wait(TIMEOUT)
         wire.response(200, b"slow")
 
@@ -475,12 +533,29 @@ def test_a_slow_host_does_not_block_the_loop(start: Any) -> None:
 
     async def main(store: StaticStore) -> bytes:
         reading = asyncio.create_task(store.read_async("a"))
-        began = time.monotonic()
-        await asyncio.sleep(0.01)
+        await reached(asked)
         assert not reading.done()
-        assert time.monotonic() - began < TIMEOUT
         go_on.set()
         return await reading
 
     with StaticStore(server.url, poll_interval=0) as store:
         assert run(main(store)) == b"slow"
+
+
+def test_a_coroutine_function_cannot_be_told_of_the_progress(
+    store: StaticStore, tmp_path: Path
+) -> None:
+    async def progress(done: int, total: int | None) -> None: ...
+
+    with pytest.raises(TypeError, match="a plain function"):
+        run(store.to_file_async("001", tmp_path / "copy", progress))
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_watch_that_is_closed_ends(store: StaticStore) -> None:
+    async def main() -> list[Change]:
+        async with contextlib.aclosing(store.watch_async()) as watch:  # type: ignore[type-var]
+            pass
+        return [change async for change in watch]
+
+    assert run(main()) == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from staticstore import StaticStore, mirror, publish, push, serve, verify_site
+from staticstore import HTTPStatusError, StaticStore, mirror, publish, push, serve, verify_site
 
 TEXT = b"first line\nsecond line\n"
 
@@ -41,6 +43,17 @@ def test_a_store_opens_a_value_as_a_file(store: StaticStore) -> None:
         assert file.readline() == b"line\n"
 
 
+def test_a_value_is_opened_with_the_mode_of_a_file(store: StaticStore) -> None:
+    with store.open("text.txt", "rb") as file, store["text.txt"].open("rb") as other:
+        assert file.read() == other.read() == TEXT
+
+
+@pytest.mark.parametrize("mode", ["r", "w", "wb", "r+b"])
+def test_a_value_is_opened_with_no_other_mode(store: StaticStore, mode: str) -> None:
+    with pytest.raises(ValueError, match=f"mode 'rb', not '{re.escape(mode)}'"):
+        store.open("text.txt", mode)
+
+
 def test_a_store_opens_no_value_that_it_lacks(store: StaticStore) -> None:
     with pytest.raises(KeyError):
         store.open("no.txt")
@@ -52,7 +65,9 @@ def test_read_takes_no_size_and_says_what_does(store: StaticStore) -> None:
         value.read(10)
 
 
-@pytest.mark.parametrize("name", ["seek", "tell", "readline", "readlines", "readinto", "close"])
+@pytest.mark.parametrize(
+    "name", ["seek", "tell", "readline", "readlines", "readinto", "close", "closed"]
+)
 def test_a_value_is_no_file_and_says_how_to_get_one(store: StaticStore, name: str) -> None:
     with pytest.raises(
         AttributeError, match=rf"no attribute '{name}': use value\.open\(\)\.{name}$"
@@ -72,7 +87,12 @@ def test_another_attribute_of_a_value_is_missing_without_a_hint(store: StaticSto
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("read", "to_bytes(key)"), ("download", "to_file(key, path)")]
+    ("name", "meant"),
+    [
+        ("read", "to_bytes(key)"),
+        ("to_bytes_async", "read_async(key)"),
+        ("download", "to_file(key, path)"),
+    ],
 )
 def test_a_method_of_others_says_what_it_is_called_here(
     store: StaticStore, name: str, meant: str
@@ -85,6 +105,73 @@ def test_a_method_of_others_says_what_it_is_called_here(
 def test_another_attribute_of_a_store_is_missing_without_a_hint(store: StaticStore) -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'nonsense'$"):
         store.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "read_many",
+        "read_many_async",
+        "multiget",
+        "multiget_data",
+        "multiget_metadata",
+    ],
+)
+def test_a_single_key_is_not_read_as_letters(store: StaticStore, read: str) -> None:
+    with pytest.raises(TypeError, match=re.escape("a list of keys: ['text.txt']")):
+        getattr(store, read)("text.txt")
+
+
+def _awaited(store: StaticStore, name: str, *arguments: Any) -> Any:
+    """Call a method, or its twin that is awaited."""
+    called = getattr(store, name)(*arguments)
+    if not name.endswith("_async"):
+        return called
+
+    async def main() -> Any:
+        return await called
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("twin", ["", "_async"])
+@pytest.mark.parametrize("ranges", [(0, 4), [0, 4], [(0, 4, 1)], ["abc"]])
+def test_ranges_that_are_no_pairs_are_refused(store: StaticStore, twin: str, ranges: Any) -> None:
+    with pytest.raises(TypeError, match=r"a list of \(start, end\), not of"):
+        _awaited(store, f"get_ranges{twin}", "text.txt", ranges)
+
+
+@pytest.mark.parametrize("twin", ["", "_async"])
+@pytest.mark.parametrize("ranges", [[("text.txt", (0, 4))], [("text.txt", 0)], "ab"])
+def test_ranges_of_many_values_that_have_another_form_are_refused(
+    store: StaticStore, twin: str, ranges: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"a list of \(key, start, end\), not of"):
+        _awaited(store, f"get_ranges_many{twin}", ranges)
+
+
+@pytest.mark.parametrize("twin", ["", "_async"])
+def test_a_bound_that_is_no_whole_number_is_refused(store: StaticStore, twin: str) -> None:
+    with pytest.raises(TypeError, match="whole numbers of bytes, or None, not '0' and 4"):
+        _awaited(store, f"get_ranges{twin}", "text.txt", [("0", 4)])
+
+
+def test_rows_of_an_array_are_ranges(store: StaticStore) -> None:
+    numpy = pytest.importorskip("numpy")
+    ranges = numpy.array([[0, 5], [6, 10]])
+    assert store.get_ranges("text.txt", ranges) == [b"first", b"line"]
+    assert _awaited(store, "get_ranges_async", "text.txt", ranges) == [b"first", b"line"]
+
+
+@pytest.mark.parametrize("name", ["read_async", "get_ranges_async"])
+def test_what_is_awaited_is_a_method_of_the_store(store: StaticStore, name: str) -> None:
+    with pytest.raises(AttributeError, match=r"_async are those of the store$"):
+        getattr(store["text.txt"], name)
+
+
+def test_a_folder_without_an_index_is_told_apart_from_a_site(tmp_path: Path) -> None:
+    with pytest.raises(HTTPStatusError, match="where 'staticstore publish' wrote index"):
+        StaticStore(tmp_path, poll_interval=0).connect()
 
 
 # -- completion of keys in IPython -------------------------------------------------------------

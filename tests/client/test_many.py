@@ -21,6 +21,7 @@ from staticstore.client import many
 from staticstore.client.store import site_snapshot
 from staticstore.index import codec
 from staticstore.index.snapshot import Index
+from tests.client.scene import TIMEOUT
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -99,13 +100,13 @@ def test_an_empty_value_is_verified_like_any_other(start: Start) -> None:
 def test_a_value_of_unknown_size_can_be_read(start: Start) -> None:
     files = {"index.json": b'{"a": {}, "b": {"size": -1}}', "data/a": b"one", "data/b": b"two"}
     with connected(start(serve_files(files))) as store:
-        assert dict(store.read_many("ba")) == {"a": b"one", "b": b"two"}
+        assert dict(store.read_many(list("ba"))) == {"a": b"one", "b": b"two"}
 
 
 def test_an_invalid_digest_is_plain_metadata(start: Start) -> None:
     files = {"index.json": b'{"a": {"size": 3, "sha256": "Z"}}', "data/a": b"one"}
     with connected(start(serve_files(files))) as store:
-        assert list(store.read_many("a")) == [("a", b"one")]
+        assert list(store.read_many(["a"])) == [("a", b"one")]
 
 
 @pytest.mark.parametrize("size", [3, 4])
@@ -119,7 +120,7 @@ def test_a_digest_that_is_a_path_touches_no_file(
     index = Index.parse(codec.encode({"a": {"sha256": str(mine), "size": size}}), vouched_entries=1)
     files = {"index.json": index.canonical(), "data/a": b"one\n"[:size]}
     with connected(start(serve_files(files)), cache=tmp_path / "cache") as store:
-        assert list(store.read_many("a")) == [("a", b"one\n"[:size])]
+        assert list(store.read_many(["a"])) == [("a", b"one\n"[:size])]
     assert mine.read_bytes() == b"my\n"
 
 
@@ -163,6 +164,41 @@ def test_c23_large_values_are_read_over_24_connections(
         assert list(store.read_many(values)) == [*values.items()]
 
 
+def test_c23_no_thread_waits_for_an_answer_of_its_own(
+    start: Start, large_values_in_parts: None
+) -> None:
+    values = {f"{number:02}": bytes([number]) * 3000 for number in range(8)}
+    together, before = once_together(24, site_of(values)), set(threading.enumerate())
+    seen: set[threading.Thread] = set()
+
+    def watched(request: Request, wire: Wire) -> None:
+        seen.update(threading.enumerate())
+        together(request, wire)
+
+    with connected(start(watched)) as store:
+        assert list(store.read_many(values)) == [*values.items()]
+    assert "staticstore read_many" not in {thread.name for thread in seen - before}
+
+
+def test_c23_large_values_that_are_not_taken_are_given_up(
+    start: Start, large_values_in_parts: None
+) -> None:
+    reached, ended = threading.Event(), threading.Event()
+
+    def stalls(request: Request, wire: Wire) -> None:
+        reached.set()
+        wire.stall()
+        ended.set()
+
+    values = {"a": b"1", "b": bytes(1000)}
+    with connected(start(site_of(values, b=stalls))) as store:
+        found = store.read_many(["a", "b"])
+        assert next(found) == ("a", b"1")
+        assert reached.wait(TIMEOUT)
+        found.close()  # type: ignore[attr-defined]
+        assert ended.wait(TIMEOUT)
+
+
 def test_c23_small_values_with_long_bodies_are_read_in_parallel(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +224,7 @@ def test_c23_a_value_larger_than_the_bound_comes_in_parts(
     values = {"a": b"1", "b": bytes(range(250)) * 400, "c": b"3"}
     server = start(site_of(values))
     with connected(server) as store:
-        assert list(store.read_many("abc")) == [*values.items()]
+        assert list(store.read_many(list("abc"))) == [*values.items()]
     parts = [one.range for one in server.requests if one.path == "/data/b"]
     assert sorted(filter(None, parts)) == [(at, at + 1000) for at in range(0, 100_000, 1000)]
 
@@ -200,7 +236,7 @@ def test_c23_a_value_larger_than_the_bound_without_a_digest_waits_for_its_turn(
     files = {"index.json": b'{"a": {"size": 1}, "b": {"size": 25000}}', "data/b": value}
     server = start(serve_files({**files, "data/a": b"1"}))
     with connected(server) as store:
-        found = store.read_many("ab")
+        found = store.read_many(["a", "b"])
         assert next(found) == ("a", b"1")
         assert "b" not in requested(server)
         assert list(found) == [("b", value)]
@@ -224,7 +260,7 @@ def test_c23_parts_of_another_version_are_an_integrity_error(
 ) -> None:
     files = {"index.json": index_of({"a": bytes(5000)}), "data/a": bytes(4999) + b"x"}
     with connected(start(serve_files(files))) as store, pytest.raises(IntegrityError):
-        list(store.read_many("a"))
+        list(store.read_many(["a"]))
 
 
 def test_c23_a_size_beyond_any_memory_is_an_integrity_error(
@@ -233,7 +269,7 @@ def test_c23_a_size_beyond_any_memory_is_an_integrity_error(
     index = index_of({"a": b"one"}).replace(b'"size": 3', b'"size": %d' % (1 << 62))
     server = start(serve_files({"index.json": index, "data/a": b"one"}))
     with connected(server) as store, pytest.raises(IntegrityError):
-        list(store.read_many("a"))
+        list(store.read_many(["a"]))
 
 
 def test_c23_a_part_that_breaks_off_is_resumed(start: Start, large_values_in_parts: None) -> None:
@@ -247,16 +283,16 @@ def test_c23_a_part_that_breaks_off_is_resumed(start: Start, large_values_in_par
             good(request, wire)
 
     with connected(start(good.but({"data/a": breaks}))) as store:
-        assert dict(store.read_many("a")) == values
+        assert dict(store.read_many(["a"])) == values
 
 
 def test_c23_values_read_in_parts_stay_in_memory(start: Start, large_values_in_parts: None) -> None:
     values = {"a": bytes(range(200)) * 50}
     server = start(site_of(values))
     with connected(server, memory=100_000) as store:
-        assert dict(store.read_many("a")) == values
+        assert dict(store.read_many(["a"])) == values
         before = len(server.requests)
-        assert dict(store.read_many("a")) == values
+        assert dict(store.read_many(["a"])) == values
         assert len(server.requests) == before
 
 
@@ -304,7 +340,7 @@ def test_values_of_many_windows_come_in_the_order_requested(
 def test_a_failed_value_is_raised_in_its_turn(start: Start) -> None:
     server = start(site_of({"a": b"1", "b": b"2"}, b=lambda request, wire: wire.response(500)))
     with connected(server) as store:
-        found = store.read_many("aba")
+        found = store.read_many(list("aba"))
         assert next(found) == ("a", b"1")
         with pytest.raises(OSError, match="500"):
             next(found)
@@ -318,7 +354,7 @@ def test_endless_trailers_do_not_block(start: Start) -> None:
 
     server = start(site_of({"a": b"1", "b": b"2"}, a=endless))
     with connected(server) as store:
-        assert dict(store.read_many("ab")) == {"a": b"1", "b": b"2"}
+        assert dict(store.read_many(["a", "b"])) == {"a": b"1", "b": b"2"}
 
 
 def test_a_redirected_value_is_read(start: Start) -> None:
@@ -326,16 +362,16 @@ def test_a_redirected_value_is_read(start: Start) -> None:
         wire.response(302, headers={"Location": "/data/b"})
 
     with connected(start(site_of({"a": b"2", "b": b"2"}, a=elsewhere))) as store:
-        assert dict(store.read_many("ab")) == {"a": b"2", "b": b"2"}
+        assert dict(store.read_many(["a", "b"])) == {"a": b"2", "b": b"2"}
 
 
 def test_a_value_in_memory_is_not_requested_again(start: Start) -> None:
     values = {"a": b"one", "b": b"two"}
     server = start(site_of(values))
     with connected(server, memory=1000) as store:
-        assert dict(store.read_many("ab")) == values
+        assert dict(store.read_many(["a", "b"])) == values
         before = len(server.requests)
-        assert dict(store.read_many("ba")) == values
+        assert dict(store.read_many(list("ba"))) == values
         assert store.to_bytes("a") == b"one"
         assert len(server.requests) == before
 
@@ -345,7 +381,7 @@ def test_a_value_in_the_cache_on_disk_is_not_requested_again(start: Start, tmp_p
     server = start(site_of(values))
     for _ in range(2):
         with connected(server, cache=tmp_path / "cache") as store:
-            assert dict(store.read_many("ab")) == values
+            assert dict(store.read_many(["a", "b"])) == values
     assert sorted(path for path in requested(server) if len(path) == 1) == ["a", "b"]
 
 
@@ -369,7 +405,7 @@ def test_an_invalid_pack_is_skipped(start: Start, href: str) -> None:
     )
     server = start(serve_files({"index.json": index, "data/a": b"one"}))
     with connected(server) as store:
-        assert list(store.read_many("a")) == [("a", b"one")]
+        assert list(store.read_many(["a"])) == [("a", b"one")]
     assert all(".." not in request.target for request in server.requests)
 
 

@@ -133,13 +133,13 @@ def test_a_missing_key_is_a_key_error_everywhere(store: StaticStore, key: Any) -
 
 def test_many_values_come_in_the_order_requested(store: StaticStore) -> None:
     assert [value.key for value in store.multiget(iter("cab"))] == ["c", "a", "b"]
-    assert [stream.read() for stream in store.multiget_data("cab")] == [b"c", b"a", b"b"]
-    assert list(store.multiget_metadata("cab")) == [ENTRIES[key] for key in "cab"]
+    assert [stream.read() for stream in store.multiget_data(list("cab"))] == [b"c", b"a", b"b"]
+    assert list(store.multiget_metadata(list("cab"))) == [ENTRIES[key] for key in "cab"]
     assert list(store.multiget_metadata(["a", "c"], ["type"])) == [{"type": "raster"}, {}]
 
 
 def test_a_key_requested_twice_comes_twice(store: StaticStore) -> None:
-    assert [value.key for value in store.multiget("aa")] == ["a", "a"]
+    assert [value.key for value in store.multiget(list("aa"))] == ["a", "a"]
 
 
 def test_no_stream_is_opened_before_it_is_requested(site: MemorySite, store: StaticStore) -> None:
@@ -153,7 +153,7 @@ def test_metadata_can_be_selected_and_is_a_copy(store: StaticStore) -> None:
     assert store.get_metadata("a") == ENTRIES["a"]
     assert store.get_metadata("a", ["type", "nowhere"]) == {"type": "raster"}
     store.get_metadata("a", ["list"])["list"].append(2)
-    next(store.multiget_metadata("a"))["list"].append(2)
+    next(store.multiget_metadata(["a"]))["list"].append(2)
     assert store.get_metadata("a") == ENTRIES["a"]
 
 
@@ -161,7 +161,7 @@ def test_a_wrong_selection_is_a_type_error_immediately(store: StaticStore) -> No
     with pytest.raises(TypeError):
         store.get_metadata("a", "type")
     with pytest.raises(TypeError):
-        store.multiget_metadata("a", "type")
+        store.multiget_metadata(["a"], "type")
     with pytest.raises(TypeError):
         store.query("type")
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from requests.auth import HTTPBasicAuth
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, StoreError
 from staticstore.signals import request_finished
+from staticstore.transport.buckets.location import BucketLocation
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 from tests.transport.buckets.conftest import environment  # noqa: F401
@@ -146,6 +148,88 @@ def test_d16_the_error_says_what_is_wrong_and_what_to_do(
     answer, kind, message = REFUSALS[name]
     with pytest.raises(kind, match=message):
         connect(start(answer))
+
+
+def in_region(region: str, **fields: str) -> Answer:
+    """Answer as a host that takes only signatures for a region, and names it."""
+
+    def answer(request: Request, wire: Wire) -> None:
+        if f"/{region}/s3/" in request.headers.get("Authorization", ""):
+            SITE(request, wire)
+        elif fields:
+            refuses(301, said("PermanentRedirect"), **fields)(request, wire)
+        else:
+            more = f"<Region>{region}</Region>"
+            refuses(400, said("AuthorizationHeaderMalformed", more))(request, wire)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "host",
+    [in_region("garage"), in_region("eu-central-1", x_amz_bucket_region="eu-central-1")],
+    ids=["body", "field"],
+)
+def test_d16_a_bucket_is_followed_to_its_region_once_and_remembered(
+    start: Start, connect: Connect, host: Answer
+) -> None:
+    server = start(host)
+    store = connect(server)
+    before = [one for one in server.requests if "/eu-west-3/" in one.headers["Authorization"]]
+    assert len(before) == 1
+    assert store["a"].read() == VALUE
+    assert dict(store.read_many(["a", "a"])) == {"a": VALUE}
+    assert store["a"].range(2, 4).read() == b"23"
+    after = [one for one in server.requests if "/eu-west-3/" in one.headers["Authorization"]]
+    assert after == before
+
+
+def test_d16_the_host_of_the_region_is_made_and_not_believed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host that another region has gets signatures for it alone."""
+    evil, there = start(SITE), start(in_region("eu-central-1"))
+
+    def elsewhere(request: Request, wire: Wire) -> None:
+        fields = {"Location": f"{evil.url}maps/a/", "x-amz-bucket-region": "eu-central-1"}
+        wire.response(301, said("PermanentRedirect").encode(), headers=fields)
+
+    here = start(elsewhere)
+    hosts = {"eu-west-3": here, "eu-central-1": there}
+    url = property(lambda bucket: f"{hosts[bucket.region].url}{bucket.name}/{bucket.prefix}")
+    monkeypatch.setattr(BucketLocation, "url", url)
+    store = StaticStore("s3://maps/a", region="eu-west-3", poll_interval=0).connect(auth=KEY)
+    with store:
+        assert store["a"].read() == VALUE
+        assert dict(store.read_many(["a"])) == {"a": VALUE}
+        assert store["a"].url == f"{there.url}maps/a/data/a"
+    assert len(here.requests) == 1
+    assert evil.requests == []
+    assert all("/eu-central-1/s3/" in one.headers["Authorization"] for one in there.requests)
+
+
+def test_d16_a_host_that_names_other_regions_again_and_again_is_followed_once(
+    start: Start, connect: Connect
+) -> None:
+    regions = iter(["eu-north-1", "eu-south-1", "eu-north-1"])
+
+    def wanders(request: Request, wire: Wire) -> None:
+        answer = refuses(301, said("PermanentRedirect"), x_amz_bucket_region=next(regions))
+        answer(request, wire)
+
+    server = start(wanders)
+    with pytest.raises(HTTPStatusError, match="region eu-south-1: give region='eu-south-1'"):
+        connect(server)
+    assert len(server.requests) == 2
+
+
+def test_d16_an_authentication_of_ones_own_is_not_sent_elsewhere(
+    start: Start, connect: Connect
+) -> None:
+    server = start(in_region("eu-central-1"))
+    with pytest.raises(HTTPStatusError, match="give region='eu-central-1'"):
+        connect(server, auth=HTTPBasicAuth("ali", "open-sesame"))
+    assert len(server.requests) == 1
 
 
 def test_d16_a_region_that_is_no_name_is_not_repeated(start: Start, connect: Connect) -> None:

@@ -27,7 +27,7 @@ def site() -> Iterator[MemorySite]:
         yield site
 
 
-def test_e18_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySite) -> None:
+def test_e21_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySite) -> None:
     stall = site.stall("body", "data/a")
 
     async def main(store: StaticStore) -> bytes:
@@ -43,7 +43,7 @@ def test_e18_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySit
         assert run(main(store)) == b"b"
 
 
-def test_e18_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
+def test_e21_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
     stall = site.stall("retry", "data/a")
 
     async def main(store: StaticStore) -> None:
@@ -55,7 +55,7 @@ def test_e18_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
         assert Call(lambda: asyncio.run(main(store))).is_back()
 
 
-def test_e18_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
+def test_e21_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
     site.stall("head", "data/a")
 
     async def main(store: StaticStore) -> None:
@@ -67,7 +67,7 @@ def test_e18_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
         run(main(store))
 
 
-def test_e18_the_interpreter_ends_while_a_read_is_awaited(site: MemorySite) -> None:
+def test_e21_the_interpreter_ends_while_a_read_is_awaited(site: MemorySite) -> None:
     site.stall("retry", "data/a")
     code = f"""
 import asyncio
@@ -87,7 +87,7 @@ asyncio.run(main())
     assert (done.stdout, done.stderr) == ("timeout\n", "")
 
 
-def test_e19_a_coroutine_of_a_closed_loop_stops_no_other_handler(
+def test_e22_a_coroutine_of_a_closed_loop_stops_no_other_handler(
     site: MemorySite, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[str] = []

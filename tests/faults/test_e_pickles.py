@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from requests.auth import HTTPBasicAuth
 
-from staticstore import NotConnectedError, StaticStore, StoreError
+from staticstore import NotConnectedError, StaticStore, StoreError, request_finished
 from tests.client.scene import Call, MemorySite, pollers
 from tests.sites import write_site
 
@@ -181,3 +181,66 @@ def test_e4_an_error_of_a_store_contains_no_secret(site: MemorySite) -> None:
 def test_e4_repr_and_info_show_no_secret(site: MemorySite) -> None:
     with StaticStore(root_with_secrets(site), poll_interval=0) as store:
         assert SECRET not in f"{store!r} {store.info()!r} {store._root!r} {store['a']!r}"
+
+
+def test_e4_a_connect_that_fails_changes_no_pickle(site: MemorySite) -> None:
+    with site.open(timeout=(7, 7)) as store:
+        pickled = pickle.dumps(store)
+        with pytest.raises(StoreError, match="connected already"):
+            store.connect(timeout=(9, 9))
+        assert pickle.dumps(store) == pickled
+
+
+Heard = list[tuple[object, str]]
+
+
+def _note(heard: Heard) -> Callable[..., None]:
+    def handler(sender: object, *, url: str, **_: Any) -> None:
+        heard.append((sender, url))
+
+    return handler
+
+
+def test_e4_a_handler_of_requests_hears_those_of_an_unpickled_store(site: MemorySite) -> None:
+    site.files["data/a"] = b"value"
+    store = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
+    own, every = Heard(), Heard()
+    handlers = _note(own), _note(every)
+    with (
+        request_finished.connected_to(handlers[0], sender=store),
+        request_finished.connected_to(handlers[1]),
+        store,
+    ):
+        assert store["a"].read() == b"value"
+        site.write({"a": {}, "b": {}})
+        assert len(store.update_index()) == 1
+    assert {sender for sender, _ in every} == {store}
+    assert len(every) == len(site.server.requests) + 1  # one for a head, which is not there
+    assert own == every
+
+
+def test_e4_unpickled_stores_that_share_requests_hear_each_once(site: MemorySite) -> None:
+    site.files["data/a"] = b"value"
+    pickled = pickle.dumps(StaticStore(site.url, poll_interval=0))
+    one: StaticStore = pickle.loads(pickled)
+    other: StaticStore = pickle.loads(pickled)
+    heard = {name: Heard() for name in ("one", "other", "every", "both")}
+    handlers = {name: _note(into) for name, into in heard.items()}
+    _ = list(one), list(other)
+    with (
+        request_finished.connected_to(handlers["one"], sender=one),
+        request_finished.connected_to(handlers["other"], sender=other),
+        request_finished.connected_to(handlers["every"]),
+        request_finished.connected_to(handlers["both"], sender=one),
+        request_finished.connected_to(handlers["both"], sender=other),
+    ):
+        assert one["a"].read() == b"value"
+        assert {name: len(into) for name, into in heard.items()} == dict.fromkeys(heard, 1)
+        assert heard["other"][0][0] is other
+        one.disconnect()
+        assert other["a"].read() == b"value"
+        assert {name: len(into) for name, into in heard.items()} == {
+            **dict.fromkeys(heard, 2),
+            "one": 1,
+        }
+    other.disconnect()

@@ -369,6 +369,18 @@ def test_e4_an_unpickled_value_can_be_pickled_again(site: MemorySite) -> None:
     assert value.read() == VALUES["a.txt"]
 
 
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy])
+def test_e4_a_stream_is_not_pickled_and_says_what_is(
+    site: MemorySite, way: Callable[[object], object]
+) -> None:
+    with (
+        site.open() as store,
+        store["a.txt"].data as stream,
+        pytest.raises(TypeError, match=r"send the value, or its open\(\)"),
+    ):
+        way(stream)
+
+
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
 def test_e4_a_copied_value_uses_the_same_connection(
     closed: RawServer, way: Callable[[URLValue], URLValue]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
+import sys
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -14,7 +16,8 @@ import pytest
 
 fsspec = pytest.importorskip("fsspec")
 
-from staticstore import AuthorizationError, IntegrityError, TransportError  # noqa: E402
+from staticstore import AuthorizationError, Index, IntegrityError, TransportError  # noqa: E402
+from staticstore.interop.file_systems.directories import Directories  # noqa: E402
 from staticstore.interop.fsspec import StaticStoreFileSystem  # noqa: E402
 from staticstore.transport.values.seekable import OpenedValue  # noqa: E402
 from tests.client.scene import Call, MemorySite, pollers  # noqa: E402
@@ -102,6 +105,42 @@ def test_a_key_that_is_not_there_is_not_found(files: Any, call: str) -> None:
     """S6."""
     with pytest.raises(FileNotFoundError, match="nope"):
         getattr(files, call)("nope")
+
+
+@pytest.mark.parametrize("call", ["open", "cat_file", "modified"])
+def test_a_directory_is_no_value_and_is_said_to_be_one(files: Any, call: str) -> None:
+    with pytest.raises(IsADirectoryError, match="a directory of the site"):
+        getattr(files, call)("maps")
+
+
+def test_a_url_of_the_site_is_no_path(files: Any, site: MemorySite) -> None:
+    with pytest.raises(FileNotFoundError, match="paths are keys, without the URL"):
+        files.open(f"{site.url}data/a.txt")
+
+
+def test_a_lazy_file_system_fetches_no_index_to_tell_a_directory(site: MemorySite) -> None:
+    fill(site)
+    files = fsspec.filesystem("staticstore", root=site.url, lazy=True)
+    with pytest.raises(FileNotFoundError, match="no such key"):
+        files.open("maps")
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"), [("rot", "root"), ("anon", "anonymous"), ("endpoint_url", "endpoint")]
+)
+def test_an_option_that_is_misspelled_is_named_with_a_similar_one(
+    site: MemorySite, option: str, meant: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"'{option}': did you mean '{meant}'\? There are anony"):
+        fsspec.filesystem("staticstore", root=site.url, **{option: "x"})
+
+
+def test_without_fsspec_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = StaticStoreFileSystem.__module__
+    monkeypatch.setitem(sys.modules, "fsspec.asyn", None)
+    monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match="which the extra `fsspec` brings"):
+        importlib.import_module(name)
 
 
 def test_types_of_paths(files: Any) -> None:
@@ -504,6 +543,98 @@ def test_it_can_be_awaited(site: MemorySite) -> None:
     assert _run(read()) == (list(VALUES.values()), ["a.txt", "maps", "stations"])
 
 
+def _reading(site: MemorySite, read: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    """Return what a coroutine returns that is given the file of the value at maps/dem.tif."""
+
+    async def main() -> Any:
+        files = fsspec.filesystem("staticstore", root=site.url, asynchronous=True)
+        async with await files.open_async("staticstore://maps/dem.tif") as file:
+            return await read(file)
+
+    return _run(main())
+
+
+def test_a_file_is_read_by_awaiting(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> Any:
+        first = await file.read(3)
+        place = file.tell(), file.seek(-2, 2)
+        return file.size, first, place, await file.read(), await file.read(), file.tell()
+
+    assert _reading(site, read) == (200, b"\0\1\2", (3, 198), b"\xc6\xc7", b"", 200)
+    assert [one.range for one in site.requests("data/maps/dem.tif")] == [(0, 3), (198, 200)]
+
+
+def test_a_closed_file_is_not_awaited(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> None:
+        await file.close()
+        await file.read()
+
+    with pytest.raises(ValueError, match="closed"):
+        _reading(site, read)
+
+
+@pytest.mark.parametrize("count", [64, 200])
+def test_s9_what_is_awaited_in_order_is_verified(site: MemorySite, count: int) -> None:
+    fill(site)
+    site.files["data/maps/dem.tif"] = bytes(200)
+
+    async def read(file: Any) -> None:
+        while await file.read(count):
+            pass
+
+    with pytest.raises(IntegrityError, match="sha256"):
+        _reading(site, read)
+
+
+def test_s7_an_awaited_file_mixes_no_two_versions(site: MemorySite) -> None:
+    fill(site)
+
+    async def read(file: Any) -> None:
+        await file.read(10)
+        fill(site, **{"maps/dem.tif": bytes(300)})
+        file.fs.invalidate_cache()
+        assert (await file.fs._info(file.path))["size"] == 300
+        await file.read(10)
+
+    with pytest.raises(IntegrityError):
+        _reading(site, read)
+
+
+def test_a_canceled_read_leaves_the_position(site: MemorySite) -> None:
+    fill(site)
+    stall = site.stall("head", "data/maps/dem.tif")
+
+    async def read(file: Any) -> Any:
+        first = asyncio.create_task(file.read(10))
+        await asyncio.to_thread(stall.reached.wait, 20)
+        first.cancel()
+        await asyncio.wait([first])
+        site.restore()
+        return first.cancelled(), file.tell(), await file.read(2)
+
+    assert _reading(site, read) == (True, 0, b"\0\1")
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "error"),
+    [
+        ("nope", "rb", FileNotFoundError),
+        ("maps", "rb", FileNotFoundError),
+        ("a.txt", "wb", OSError),
+        ("a.txt", "r", ValueError),
+    ],
+)
+def test_what_cannot_be_opened_is_refused(
+    files: Any, path: str, mode: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        _run(files.open_async(path, mode))
+
+
 def test_a_forked_child_reads(files: Any) -> None:
     """S10."""
     files.ls("")
@@ -527,3 +658,11 @@ def test_a_refusal_is_an_authorization_error(site: MemorySite) -> None:
     protect(site)
     with pytest.raises(AuthorizationError):
         fsspec.filesystem("staticstore", root=site.url).ls("")
+
+
+def test_a_key_of_any_depth_is_found() -> None:
+    key = "/".join("a" * 3000)
+    directories = Directories(Index.from_entries({key: {}}))
+    found = list(directories.below("", depth=5000, with_directories=True))
+    assert (len(found), found[0], found[-1]) == (3000, "a/", key)
+    assert list(directories.below("a", depth=2, with_directories=True)) == ["a/a/", "a/a/a/"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import gc
+import json
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from staticstore.interop.fsspec import StaticStoreFileSystem  # noqa: E402
 from tests.client.scene import MemorySite  # noqa: E402
 from tests.forks import in_child  # noqa: E402
 from tests.interop.file_system_scene import PASSWORD, USER, fill, protect, who  # noqa: E402
+from tests.servers import RawServer, serve_files  # noqa: E402
 
 PAIR = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
@@ -151,6 +153,45 @@ def test_of_two_connections_of_this_process_none_is_taken(url: str, site: Memory
     foreign = pickle.dumps(own[0]).replace(name.encode(), b"0123456789abcdef")
     with pytest.raises(AuthorizationError):
         pickle.loads(foreign).ls("")
+
+
+def test_secrets_are_for_the_root_that_they_were_given_for(
+    url: str, start: Callable[..., RawServer]
+) -> None:
+    """S11: a pickle, a catalog or a reference file may have the name of an account."""
+    own = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
+    other = start(serve_files({"index.json": b"{}"}))
+    name = own.storage_options["account"]
+    written = json.loads(own.to_json())
+    assert "root" in written
+    for files in (
+        fsspec.filesystem("staticstore", root=other.url, account=name),
+        fsspec.AbstractFileSystem.from_json(json.dumps({**written, "root": other.url})),
+    ):
+        assert files.ls("") == []
+    assert other.requests
+    assert not any("Authorization" in request.headers for request in other.requests)
+
+
+def test_secrets_that_are_given_beside_the_name_of_others_are_used(url: str) -> None:
+    """S3: options that were derived from those of another user."""
+    own = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
+    own.ls("")
+    others = fsspec.filesystem("staticstore", **{**own.storage_options, "auth": (USER, "wrong")})
+    with pytest.raises(AuthorizationError):
+        others.ls("")
+
+
+def test_a_url_of_another_site_than_the_configured_one_is_refused(
+    url: str, start: Callable[..., RawServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S11: neither is its password sent there, nor is one site read in the place of another."""
+    configured = {"root": url, "auth": (USER, PASSWORD)}
+    monkeypatch.setitem(fsspec.config.conf, "staticstore", configured)
+    other = start(serve_files({"index.json": b"{}"}))
+    with pytest.raises(ValueError, match="another root"):
+        fsspec.open(f"staticstore://a.txt::{other.url}")
+    assert other.requests == []
 
 
 def test_a_refusal_says_that_a_pickle_has_no_secrets(url: str) -> None:

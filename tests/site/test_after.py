@@ -22,10 +22,13 @@ from staticstore import (
     push,
     serve,
 )
+from staticstore.cli import run as cli
 from staticstore.index.head import Head
 from staticstore.site.guards import RefusedError
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.publisher import verify_site
+from tests.servers import RawServer, Request, Wire, serve_files
+from tests.transport.buckets.conftest import environment  # noqa: F401
 
 from .sitefolder import fill, make_site, tree
 
@@ -229,6 +232,53 @@ def test_credentials_are_for_the_host(checkout: Path, origin: Path) -> None:
         assert "secret" not in str(caught.value)
         publish(checkout, after=PublishedAt(server.url, auth=("ali", "sesame")))
     assert "sesame" not in repr(PublishedAt("x", auth=("ali", "sesame")))
+    assert head_of(checkout) == head_of(origin)
+
+
+KEY = ("AKIDEXAMPLE", "open-sesame")
+
+
+@pytest.fixture
+def bucket(origin: Path) -> Iterator[RawServer]:
+    """A host with a bucket that takes signed requests only."""
+    files = {
+        f"maps/site/{path.relative_to(origin).as_posix()}": path.read_bytes()
+        for path in origin.rglob("*")
+        if path.is_file()
+    }
+    site = serve_files(files)
+
+    def signed(request: Request, wire: Wire) -> None:
+        is_signed = "Credential=AKIDEXAMPLE/" in request.headers.get("Authorization", "")
+        (site if is_signed else _refuse)(request, wire)
+
+    with RawServer(signed, heads=True) as server:
+        yield server
+
+
+def _refuse(request: Request, wire: Wire) -> None:
+    wire.response(403, b"<Error><Code>InvalidAccessKeyId</Code></Error>")
+
+
+def test_a_bucket_is_read_as_by_a_store_with_the_credentials_given(
+    checkout: Path, origin: Path, bucket: RawServer
+) -> None:
+    place: dict[str, Any] = {"endpoint": bucket.url, "region": "eu-west-3"}
+    before = tree(checkout)
+    with pytest.raises(AuthorizationError, match="does not know the access key"):
+        publish(checkout, after=PublishedAt("s3://maps/site", auth=("other", "key"), **place))
+    with pytest.raises(AuthorizationError, match="no credentials were found"):
+        publish(checkout, after=PublishedAt("s3://maps/site", **place))
+    assert tree(checkout) == before
+    publish(checkout, after=PublishedAt("s3://maps/site", auth=KEY, **place))
+    assert head_of(checkout) == head_of(origin)
+
+
+def test_the_command_reads_a_bucket_with_the_credentials_given(
+    checkout: Path, origin: Path, bucket: RawServer
+) -> None:
+    arguments = ["publish", str(checkout), "--after", "s3://maps/site", "--auth", ":".join(KEY)]
+    assert cli([*arguments, "--endpoint", bucket.url, "--region", "eu-west-3"]) == 0
     assert head_of(checkout) == head_of(origin)
 
 

@@ -172,6 +172,11 @@ def test_a_size_that_is_none_is_an_error(store: StaticStore, size: int | str) ->
         store.to_dask_bag(partition_size=size)
 
 
+def test_a_number_of_partitions_is_no_condition(store: StaticStore) -> None:
+    with pytest.raises(TypeError, match="give partition_size"):
+        store.to_dask_bag(npartitions=4)
+
+
 def test_a_task_of_a_bag_has_the_entries_of_its_values_alone(store: StaticStore) -> None:
     graph = dict(store.to_dask_bag().dask)
     pickles = [pickle.dumps(task) for task in graph.values()]

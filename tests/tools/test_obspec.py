@@ -104,13 +104,6 @@ def test_it_is_a_readable_store(objects: ObspecStore) -> None:
     assert isinstance(objects, ReadableStore)
 
 
-@pytest.mark.parametrize(
-    "name", ["list", "list_async", "list_with_delimiter", "list_with_delimiter_async"]
-)
-def test_it_lists_as_obspec_does(objects: ObspecStore, name: str) -> None:
-    assert callable(getattr(objects, name))
-
-
 def test_a_head_is_what_the_index_says_without_a_request(site: MemorySite, do: Do) -> None:
     before = len(site.server.requests)
     assert do("head", "a/1.bin") == {
@@ -195,6 +188,11 @@ def test_a_part_of_a_value_is_read(do: Do, wanted: Any, part: tuple[int, int]) -
 def test_a_part_that_is_not_there_is_an_error(do: Do, wanted: Any) -> None:
     with pytest.raises(ValueError, match="of a value of 200 bytes"):
         do("get", "a/1.bin", options={"range": wanted})
+
+
+def test_a_negative_suffix_is_an_error(do: Do) -> None:
+    with pytest.raises(ValueError, match="0 or more bytes"):
+        do("get", "a/1.bin", options={"range": {"suffix": -3}})
 
 
 def test_a_head_has_no_bytes(do: Do) -> None:
@@ -299,6 +297,17 @@ def test_parts_are_read_by_end_or_length(do: Do) -> None:
 def test_parts_that_are_not_there_are_errors(do: Do, bounds: Mapping[str, int]) -> None:
     with pytest.raises(ValueError, match=r"an end or a length|no range"):
         do("get_range", "a/1.bin", **{"start": 3, **bounds})
+
+
+@pytest.mark.parametrize("name", ["ends", "lengths"])
+def test_as_many_ends_as_starts_are_needed(do: Do, name: str) -> None:
+    with pytest.raises(ValueError, match=f"2 starts, but 1 {name}"):
+        do("get_ranges", "a/1.bin", starts=[0, 4], **{name: [2]})
+
+
+def test_an_option_that_is_not_known_is_refused(objects: ObspecStore) -> None:
+    with pytest.raises(TypeError, match="no such option: 'rnage'; there are head, if_match"):
+        objects.get("a/1.bin", options={"rnage": (0, 4)})
 
 
 def test_parts_that_are_near_share_a_request(site: MemorySite, do: Do) -> None:

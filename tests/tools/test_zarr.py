@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from staticstore import (
     NotConnectedError,
     StaticStore,
     publish,
+    tuning,
 )
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.forks import in_child
@@ -25,7 +27,7 @@ from tests.servers import RawServer, serve_files
 
 zarr = pytest.importorskip("zarr")
 
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest  # noqa: E402
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest  # noqa: E402
 from zarr.core.buffer import default_buffer_prototype  # noqa: E402
 from zarr.core.sync import sync  # noqa: E402
 
@@ -97,6 +99,16 @@ def test_z1_what_is_not_verified_is_not_returned(
     assert cube[0, 0] == numbers[0, 0]
 
 
+def test_z1_of_many_reads_one_that_fails_raises_its_own_error(
+    site: MemorySite, store: StaticStore, numbers: Any
+) -> None:
+    chunk = site.files["data/cube/c/1/1"]
+    site.files["data/cube/c/1/1"] = chunk[:-1] + b"?"
+    wanted = [("c/0/0", None), ("c/1/1", None), ("c/2/2", RangeByteRequest(0, 3))]
+    with pytest.raises(IntegrityError, match="cube/c/1/1"):
+        sync(ZarrStore(store, "cube").get_partial_values(default_buffer_prototype(), wanted))
+
+
 def test_z2_an_array_stays_what_it_was_when_it_was_opened(
     site: MemorySite, store: StaticStore, tmp_path: Path
 ) -> None:
@@ -128,6 +140,42 @@ def test_z4_a_disconnect_ends_what_zarr_waits_for(site: MemorySite, store: Stati
         read.result()
 
 
+@pytest.mark.parametrize("of", ["store", "view", "two stores"])
+def test_z4_an_open_array_goes_on_when_the_store_is_connected_again(
+    store: StaticStore, numbers: Any, of: str
+) -> None:
+    wholes = {"store": store, "view": store.below(""), "two stores": JoinedStore([store] * 2)}
+    cube = cube_of(wholes[of])
+    assert (cube[0] == numbers[0]).all()
+    store.disconnect()
+    with pytest.raises(NotConnectedError):
+        cube[1]
+    store.connect()
+    assert (cube[2] == numbers[2]).all()
+
+
+def test_z2_an_open_array_stays_what_it_was_when_the_store_is_connected_again(
+    site: MemorySite, store: StaticStore, tmp_path: Path
+) -> None:
+    cube = cube_of(store)
+    store.disconnect()
+    write_array(tmp_path / "cube", overwrite=True, compressors=None)
+    site.files.update(files_of(tmp_path))
+    store.connect()
+    with pytest.raises(IntegrityError):
+        cube[0, 0]
+    assert cube[0, 2] == -1
+
+
+def test_arrays_of_one_connection_share_its_threads(store: StaticStore, numbers: Any) -> None:
+    before = set(threading.enumerate())
+    for _ in range(tuning.CAREFUL_THREADS):
+        for one in (store, store.below("")):
+            assert (cube_of(one)[0] == numbers[0]).all()
+    names = [one.name for one in set(threading.enumerate()) - before]
+    assert 0 < names.count("staticstore async") <= tuning.CAREFUL_THREADS
+
+
 def test_any_event_loop_may_read(store: StaticStore, numbers: Any) -> None:
     from zarr.api import asynchronous
 
@@ -154,6 +202,9 @@ def test_a_part_is_a_slice(store: StaticStore) -> None:
     assert get(RangeByteRequest(10_000, 10_001)) == b""
     assert get(SuffixByteRequest(10_000)) == body
     assert get(SuffixByteRequest(0)) == b""
+    for wrong in (RangeByteRequest(-3, 2), OffsetByteRequest(-1), SuffixByteRequest(-3)):
+        with pytest.raises(ValueError, match="byte_range"):
+            get(wrong)
 
 
 def test_parts_of_a_shard_are_fetched_and_not_the_shard(site: MemorySite, tmp_path: Path) -> None:
@@ -202,10 +253,14 @@ def test_an_array_of_a_lazy_store_takes_parts_of_the_index(
     with StaticStore(server.url, lazy=True, poll_interval=0) as store:
         shared = ZarrStore(store, "cube")
         assert (zarr.open_array(shared, mode="r")[:] == numbers).all()
-        assert pickle.loads(pickle.dumps(shared)) == shared
+        for one in (shared, ZarrStore(store.below("cube/"))):
+            assert pickle.loads(pickle.dumps(one)) == one
         of_index = [one for one in server.requests if one.path.startswith("/index")]
         assert of_index
         assert all(one.path.endswith("head.json") or "Range" in one.headers for one in of_index)
+        store.disconnect()
+        store.connect()
+        assert (zarr.open_array(shared, mode="r")[:] == numbers).all()
         assert sync(shared.is_empty("c/9"))  # needs the whole index
         assert not sync(shared.is_empty("c/3"))
 
@@ -263,6 +318,11 @@ def test_z5_writing_is_refused(store: StaticStore) -> None:
     assert shared.with_read_only(True) == shared
     assert not shared.supports_writes
     assert not shared.supports_deletes
+
+
+@pytest.mark.parametrize("prefix", ["/cube", "cube/", "/cube/"])
+def test_a_prefix_may_have_slashes_around_it(store: StaticStore, prefix: str) -> None:
+    assert ZarrStore(store, prefix) == ZarrStore(store, "cube")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ... import tuning
 from ...disk.part_file import PartialDocument
-from ...errors import IndexFormatError, IntegrityError, TransportError
+from ...errors import HTTPStatusError, IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
@@ -286,9 +286,15 @@ class RootReader:
         IndexFormatError
             The index is too large.
         """
-        found = self._current(
-            self._index_path, deadline, self._index_limit, frozenset(), is_doubtful=is_doubtful
-        )
+        try:
+            found = self._current(
+                self._index_path, deadline, self._index_limit, frozenset(), is_doubtful=is_doubtful
+            )
+        except HTTPStatusError as error:
+            if error.status == 404:
+                text = f"{error.args[0]}: the root of a site is where 'staticstore publish' wrote"
+                error.args = (f"{text} {self._index_path}",)
+            raise
         assert not isinstance(found, Absent), "an index that is not there is an error"
         return found
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -123,7 +122,8 @@ class SiteFollower:
 
     def serve(self, owner: object) -> None:
         """Send the requests in the name of `owner`, which is not kept alive."""
-        self.session.wire.store = weakref.ref(owner)
+        if self._owns_sessions:  # else in the names of those that share them
+            self.session.wire.owners.add(owner)
 
     def close(self) -> None:
         """Cut the connections to all roots, if they are its own; never blocks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,6 +73,17 @@ class IndexParts:
         self._memory = PerProcess(_PartMemory, after_fork=_PartMemory.or_new)
         #: Entries that were looked up and left out, and why.
         self.warnings: dict[str, None] = {}
+
+    def read_by(self, sessions: Sequence[Session]) -> IndexParts:
+        """Return the same parts; the sessions fetch what is not here yet."""
+        other = copy.copy(self)
+        other.sessions = tuple(sessions)
+        return other
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the index whose parts these are, lowercase hex."""
+        return self._head.index.sha256
 
     def __len__(self) -> int:
         """Return the number of entries, as the head claims it."""
@@ -163,22 +175,38 @@ class _PartMemory:
 class LazyIndex(DelegatedQueries):
     """Reads parts of an index for single keys, and fetches the whole for all else.
 
-    It has those methods of `Index` that a store needs; queries need the whole.
+    It has those methods of `Index` that a store needs; queries need the whole.  All answers
+    are of one index: once parts have given one, `IntegrityError` is raised if the whole is
+    another index by then.
 
     Parameters
     ----------
     parts : IndexParts
         The parts.
     whole : callable
-        Fetches and returns the whole index.
+        Fetches the whole index; returns its digest, and the index.
     """
 
-    def __init__(self, parts: IndexParts, whole: Callable[[], Index]) -> None:
+    def __init__(self, parts: IndexParts, whole: Callable[[], tuple[str, Index]]) -> None:
         self._parts = parts
         self._whole = whole
+        self._has_answered = False  # by parts
+        self._fetched: Index | None = None
 
     def _index(self) -> Index:
-        return self._whole()
+        if self._fetched is None:
+            sha256, index = self._whole()
+            if self._has_answered and sha256 != self._parts.sha256:
+                text = "the site has published another index since this one was read: ask again"
+                raise IntegrityError(text, expected=self._parts.sha256, actual=sha256)
+            self._fetched = index
+        return self._fetched
+
+    def read_by(self, sessions: Sequence[Session]) -> LazyIndex:
+        """Return the same snapshot; the sessions fetch parts of it."""
+        other = copy.copy(self)
+        other._parts = self._parts.read_by(sessions)
+        return other
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, as a copy."""
@@ -205,10 +233,15 @@ class LazyIndex(DelegatedQueries):
         """Return the JSON text of an entry as it came, or None."""
         if not isinstance(key, str):
             return None
-        try:
-            return self._parts.find(key)
-        except LookupError:
-            return self._whole().raw(key)
+        if self._fetched is None:
+            try:
+                raw = self._parts.find(key)
+            except LookupError:
+                pass
+            else:
+                self._has_answered = True
+                return raw
+        return self._index().raw(key)
 
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what some entries say of the bytes of their values: `Index.contents_of`."""
@@ -217,17 +250,17 @@ class LazyIndex(DelegatedQueries):
         return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:
-        """Return the number of keys, as the head claims it."""
-        return len(self._parts)
+        """Return the number of keys, as the head claims it unless all were fetched."""
+        return len(self._parts if self._fetched is None else self._fetched)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
-        return iter(self._whole())
+        return iter(self._index())
 
     def keys_from(self, start: str) -> Iterator[str]:
         """Iterate over the keys that are not less than a text, in order."""
-        return self._whole().keys_from(start)
+        return self._index().keys_from(start)
 
     def prefixes(self, prefix: str = "", *, delimiter: str = "/") -> Iterator[str]:
         """List one level of the keys that begin with a prefix: `Index.prefixes`."""
-        return self._whole().prefixes(prefix, delimiter=delimiter)
+        return self._index().prefixes(prefix, delimiter=delimiter)

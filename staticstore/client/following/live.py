@@ -272,8 +272,12 @@ class LiveIndex(ChangeSource):
             return content, held
         from .held import IndexParts, LazyIndex
 
+        def whole() -> tuple[str, Index]:
+            found = self.held
+            return found.sha256, found.index
+
         assert isinstance(content, IndexParts)
-        return LazyIndex(content, lambda: self.index), held
+        return LazyIndex(content, whole), held
 
     def _complete(self, connection: Connection) -> int:
         # Fetches the whole index of which parts are held; the caller has the right to poll.

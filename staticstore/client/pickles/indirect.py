@@ -6,9 +6,10 @@ import copy
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...errors import AuthorizationError, NotConnectedError, StoreError, TransportError
@@ -137,6 +138,7 @@ class IndirectFollower:
         self._common = site.index(lambda: _CommonIndex(connect, patience))
         # What was returned last.
         self._content: object = None
+        self._owner: weakref.ref[Any] | None = None
 
     @classmethod
     def connection(cls, site: SharedSite, connect: Connect) -> Connection:
@@ -159,11 +161,15 @@ class IndirectFollower:
         return (*self._common.warnings, *self._common.live.info("")["warnings"])
 
     def serve(self, owner: object) -> None:
-        """Do nothing: the requests are also those of other stores."""
+        """Send the requests in the name of `owner`, too, which is not kept alive."""
+        self._owner = weakref.ref(owner)
+        self.session.wire.owners.add(owner)
 
     def close(self) -> None:
         """End this follower; the sessions stay open."""
         self.cut.set()
+        if self._owner is not None and (owner := self._owner()) is not None:
+            self.session.wire.owners.remove(owner)
 
     def sources(self, held: Held) -> Sources:
         """Return where the values of a snapshot can be read."""

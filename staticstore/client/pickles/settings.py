@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ...errors import StoreError
 from ...transport.http.root import Root, roots_of
@@ -55,8 +55,8 @@ class Settings(NamedTuple):
         auth = public.pop("auth")
         if auth in ("netrc", "instance") or isinstance(auth, NamedFunction):
             public["auth"] = auth
-        elif _can_be_imported(auth):
-            public["auth"] = NamedFunction(auth.__module__, auth.__qualname__)
+        elif (named := NamedFunction.of(auth)) is not None:
+            public["auth"] = named
         for name in ("verify", "cert"):
             public[name] = _absolute(public[name])
         if isinstance(public["timeout"], list):
@@ -116,6 +116,20 @@ class NamedFunction:
     module: str
     name: str
 
+    @classmethod
+    def of(cls, function: Any) -> Self | None:
+        """Return the name of a function; None if it cannot be imported by it."""
+        # Only a function that its module has under its name: a method or a partial function
+        # is more than its name says.
+        module = getattr(function, "__module__", None)
+        name = getattr(function, "__qualname__", None)
+        if not callable(function) or not isinstance(module, str) or not isinstance(name, str):
+            return None
+        found: object = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return cls(module, name) if found is function else None
+
     def __call__(self) -> Any:
         """Import the function, and call it.
 
@@ -147,18 +161,6 @@ def imported(module: str, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
-
-
-def _can_be_imported(auth: Any) -> bool:
-    # Only a function that its module has under its name: a method or a partial function
-    # is more than its name says.
-    name = getattr(auth, "__qualname__", None)
-    if not callable(auth) or not isinstance(name, str):
-        return False
-    found: object = sys.modules.get(getattr(auth, "__module__", None) or "")
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is auth
 
 
 def _absolute(path: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Reading within an event loop of asyncio."""
+"""What is awaited within an event loop of asyncio: reads, connecting, changes."""

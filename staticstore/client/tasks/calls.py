@@ -13,6 +13,7 @@ from typing import TypeVar
 from ... import tuning
 from ...errors import NotConnectedError
 from ...processes import PerProcess
+from ...transport.http.cancellation import Cancellation
 from ...workers import Workers
 from .replies import LoopReplies
 
@@ -47,7 +48,10 @@ class AsyncCalls:
         return self._loops.get().replies(loop)
 
     async def make(self, call: Callable[[], T]) -> T:
-        """Make a call that may wait for a host, and return or raise what it does."""
+        """Make a call that may wait for a host, and return or raise what it does.
+
+        If this is canceled, a call that has begun goes on: others may wait for it.
+        """
         loop = asyncio.get_running_loop()
         awaited: asyncio.Future[T] = loop.create_future()
         replies = self.replies(loop)
@@ -57,6 +61,15 @@ class AsyncCalls:
             return await awaited
         except asyncio.CancelledError:
             made.cancel()
+            raise
+
+    async def read(self, call: Callable[[], T]) -> T:
+        """Make a call as `make`; if this is canceled, its requests are cut."""
+        cancellation = Cancellation()
+        try:
+            return await self.make(partial(cancellation.run, call))
+        except asyncio.CancelledError:
+            cancellation.cancel()
             raise
 
 
@@ -77,7 +90,9 @@ def resolve(awaited: asyncio.Future[T], found: T | BaseException) -> None:
     """Give a future its result or exception, unless it is canceled; in the thread of its loop."""
     if awaited.done():
         return
-    if isinstance(found, BaseException):
+    if isinstance(found, StopIteration):  # of the caller's own code; no future takes it
+        awaited.set_exception(RuntimeError("a read raised StopIteration"))
+    elif isinstance(found, BaseException):
         awaited.set_exception(found)
     else:
         awaited.set_result(found)

@@ -43,6 +43,10 @@ class AsyncWatch(OpenWatch, AsyncIterator["Change"]):
         self._ended = True
         raise StopAsyncIteration
 
+    async def aclose(self) -> None:
+        """End the iteration, as that of an asynchronous generator."""
+        self.close()
+
 
 class _Inbox:
     # Changes that any thread puts here, and one loop takes.

@@ -67,6 +67,20 @@ class AsyncConnection(Generic[Store, T]):
 
         await call_in_thread(partial(self._disconnect, self._connected_by_this.pop()))
 
+    if not TYPE_CHECKING:  # to type checkers these names do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise `AttributeError`: the store is what `await` returns."""
+            hint = "connect_async() is awaited first: store = await store.connect_async()"
+            raise AttributeError(f"no {name!r} yet: {hint}", name=name, obj=self)
+
+        def __enter__(self) -> Any:
+            """Raise `TypeError`: a block that awaits begins with ``async with``."""
+            raise TypeError("connect_async() is awaited: write 'async with', not 'with'")
+
+        def __exit__(self, *error: object) -> None:
+            """Do nothing: `__enter__` has raised."""
+
     async def _connected(self) -> Store:
         from .calls import call_in_thread  # slow to import: asyncio
 

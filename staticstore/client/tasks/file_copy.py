@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ... import tuning
 from ...errors import StoreError
+from ...loop_calls import is_coroutine_function
 
 if TYPE_CHECKING:
     import os
@@ -40,9 +41,11 @@ async def copy_to_file(
     path, progress, sync
         As of `StaticStore.to_file_async`.
     """
+    if progress is not None and is_coroutine_function(progress):
+        raise TypeError("progress is a plain function: the event loop calls it, and awaits nothing")
     reporter = _Reporter(asyncio.get_running_loop(), progress)
     try:
-        await calls.make(partial(value.to_file, path, reporter, sync=sync))
+        await calls.read(partial(value.to_file, path, reporter, sync=sync))
     finally:
         reporter.is_canceled.set()
 

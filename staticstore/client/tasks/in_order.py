@@ -8,14 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ... import tuning
-from ..following.held import LazyIndex
 
 if TYPE_CHECKING:
     from ..site_snapshot import Values
     from ..view_values import ViewValues
     from .calls import AsyncCalls
-    from .reads import AwaitedReads
-    from .turns import AskedRead
+    from .turns import AskedRead, AwaitedReads
 
 __all__ = ["read_in_order"]
 
@@ -83,11 +81,10 @@ async def _bunches(keys: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[li
 async def _sizes(
     calls: AsyncCalls, values: Values | ViewValues, keys: list[str]
 ) -> list[tuple[str, int]]:
-    index = values.index
-    if isinstance(index, LazyIndex):  # it requests what it does not have
-        contents = await calls.make(lambda: index.contents_of(keys))
+    if values.is_in_memory:
+        contents = values.index.contents_of(keys)
     else:
-        contents = index.contents_of(keys)
+        contents = await calls.make(lambda: values.index.contents_of(keys))
     found = []
     for key in keys:
         content = contents.get(key)

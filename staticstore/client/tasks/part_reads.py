@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
+from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import tuning
@@ -14,6 +15,7 @@ from ...errors import TransportError
 from ...transport.many.request import ByteRange, SizedAnswer, SizedRequest
 from ...transport.values.ranges import RangesPlan, WantedRanges
 from ..value_requests import Places, stretches
+from .careful_calls import CarefulCalls
 from .requests import Found, Requests
 
 if TYPE_CHECKING:
@@ -39,6 +41,24 @@ class WantedParts(NamedTuple):
     max_size: int = 1 << 23
     #: Whether the result is one part, not a list of parts.
     is_single: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        ranges: Sequence[_Bounds],
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+        *,
+        is_single: bool = False,
+    ) -> WantedParts:
+        """Return what a caller wants; wrong arguments must not disturb the reads of others.
+
+        Raises
+        ------
+        TypeError
+            `max_gap` or `max_size` is no integer.
+        """
+        return cls(ranges, index(max_gap), index(max_size), is_single)
 
 
 class PartReads:
@@ -75,6 +95,7 @@ class PartReads:
         self._wanted = wanted
         self._found = found
         self._requests: dict[Session, Requests] = {}
+        self._careful_calls = CarefulCalls(calls.patient)
         self._whole_reads = whole_reads
         self._whole: BegunReads | None = None
         # Their numbers among the whole values.
@@ -118,6 +139,7 @@ class PartReads:
             self._whole.cancel(self._number_of_whole[number])
         for requests in self._requests.values():
             requests.cancel(number)
+        self._careful_calls.cancel(number)
 
     def _read_whole(self, numbers: Sequence[int]) -> None:
         self._number_of_whole = {number: place for place, number in enumerate(numbers)}
@@ -226,7 +248,7 @@ class PartReads:
                 for number in numbers:
                     self._found(number, error)
 
-        self._calls.patient.submit(read)
+        self._careful_calls.submit(numbers, read)
 
 
 def _covers(bounds: _Bounds, size: int | None) -> bool:

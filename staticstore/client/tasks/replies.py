@@ -40,7 +40,8 @@ class LoopReplies:
         self.awaited = 0
         self._loop = weakref.ref(loop)
         self._waiting: deque[Call] = deque()
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may run a finalizer in here, which cancels a call.
+        self._lock = threading.RLock()
         self._is_scheduled = False
 
     def put(self, reply: Call) -> None:
@@ -62,10 +63,12 @@ class LoopReplies:
 
     def _make_all(self) -> None:
         with self._lock:
+            self._is_scheduled = False  # first, or what comes in here would wait for nothing
             replies, self._waiting = self._waiting, deque()
             # Threads that take turns are slow: while many are to come, let some gather.
             are_many = bool(replies) and self.awaited - len(replies) >= tuning.BUNCHED_ANSWERS
-            self._is_scheduled = are_many
+            if are_many:
+                self._is_scheduled = True
         if are_many and (loop := self._loop()) is not None:
             loop.call_later(tuning.BUNCHED_SECONDS, self._make_all)
         for reply in replies:

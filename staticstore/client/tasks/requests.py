@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -118,9 +119,10 @@ class Requests:
         is_large = one.request.size > tuning.TAKEN_AT_ONCE_BYTES
         self._forget()
         if self._is_slow or is_large or one.report is not None:
-            self._calls.quick.submit(lambda: self._end(shared, one))
-        else:
-            self._end(shared, one)
+            with contextlib.suppress(RuntimeError):  # no thread can be started
+                self._calls.quick.submit(lambda: self._end(shared, one))
+                return
+        self._end(shared, one)
 
     def _withdraw(self, one: SubmittedRequest) -> None:
         with self._lock:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ...errors import StoreError
+from ...errors import NotConnectedError, StoreError
 from .calls import AsyncCalls, resolve
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .replies import LoopReplies
     from .requests import Found
 
-__all__ = ["AskedRead", "BegunReads", "Reads", "TurnReads", "results"]
+__all__ = ["AskedRead", "AwaitedReads", "BegunReads", "Reads", "TurnReads", "results"]
 
 
 class BegunReads(Protocol):
@@ -102,8 +103,8 @@ class AskedRead:
 
     def answer(self, found: object) -> None:
         """Have the loop resolve the future; for any thread."""
-        if isinstance(found, StoreError) and found.key is not None:
-            found.key = self.key  # that of the view
+        if isinstance(found, StoreError) and found.key not in (None, self.key):
+            found = _of_key(found, self.key)  # that of the view
         if (future := self.future) is not None:
             self._replies.put(partial(resolve, future, found))
 
@@ -117,6 +118,13 @@ class AskedRead:
         """Whether it has neither a result nor been canceled."""
         future = self.future
         return future is not None and not future.done()
+
+
+def _of_key(error: StoreError, key: str) -> StoreError:
+    # A copy: others may get the same error, with their own keys.
+    new = copy.copy(error)
+    new.key, new.__cause__ = key, error.__cause__
+    return new
 
 
 async def results(asked: Sequence[AskedRead]) -> list[Any]:
@@ -189,8 +197,12 @@ class TurnReads:
         asked = [one for one in self._turns.pop(loop) if one.is_awaited]
         if self._is_in_memory():
             asked = self._begin(asked, only_quick=True)
-        if asked:
-            self._calls.patient.submit(partial(self._begin, asked))
+        try:
+            if asked:
+                self._calls.patient.submit(partial(self._begin, asked))
+        except RuntimeError as error:  # no more threads
+            for one in asked:
+                one.answer(error)
 
     def _begin(self, asked: list[AskedRead], *, only_quick: bool = False) -> list[AskedRead]:
         """Begin reads; return those of sites where that may block, if these are not to begin."""
@@ -216,7 +228,7 @@ class TurnReads:
                 current = self._values()
             values = current if one.values is None else one.values
             assert values is not None
-            place = values.located(one.key)
+            place = values.located(one.key) if isinstance(one.key, str) else None
             if place is None:
                 one.answer(KeyError(one.key))
                 continue
@@ -260,3 +272,49 @@ class TurnReads:
         template = session.template()
         if template is None or template.signer is None:
             self._quick.add(session)
+
+
+class AwaitedReads(NamedTuple):
+    """The threads of a store for coroutines, and the reads that its coroutines await."""
+
+    calls: AsyncCalls
+    #: Of whole values.
+    whole: TurnReads
+    #: Of parts of values.
+    parts: TurnReads
+
+    @classmethod
+    def of(
+        cls,
+        calls: AsyncCalls,
+        values: Callable[[], Values | ViewValues],
+        is_in_memory: Callable[[], bool],
+        *,
+        whole_reads: Reads,
+        part_reads: Reads,
+    ) -> AwaitedReads:
+        """Return those of a store, which they do not keep alive.
+
+        Parameters
+        ----------
+        calls : AsyncCalls
+            The threads.
+        values, is_in_memory : callable
+            Methods of the store, as of `TurnReads`.
+        whole_reads, part_reads : callable
+            Make the reads of one site.
+        """
+        current, knows = weakref.WeakMethod(values), weakref.WeakMethod(is_in_memory)
+
+        def current_values() -> Values | ViewValues:
+            method = current()
+            if method is None:
+                raise NotConnectedError("the store is gone: keep a reference to it")
+            return method()
+
+        def has_all() -> bool:
+            method = knows()
+            return method is None or method()
+
+        whole = TurnReads(calls, current_values, has_all, whole_reads)
+        return cls(calls, whole, TurnReads(calls, current_values, has_all, part_reads))

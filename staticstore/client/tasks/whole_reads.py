@@ -14,6 +14,7 @@ from ..value_requests import (
     pack_stretches,
     part_requests,
 )
+from .careful_calls import CarefulCalls
 from .requests import Found, Requests
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class WholeReads:
         self._values = values
         self._wanted = wanted
         self._found = found
-        self._careful = CarefulReads(values.access, values.read_or_error)
+        self._careful = CarefulReads(values)
+        self._careful_calls = CarefulCalls(calls.patient)
         is_slow = bool(values.access.cache)
         self._requests = Requests(values.access.session, calls, found, is_slow=is_slow)
 
@@ -93,6 +95,7 @@ class WholeReads:
     def cancel(self, number: int) -> None:
         """Give a value up: what no other value needs is requested no more."""
         self._requests.cancel(number)
+        self._careful_calls.cancel(number)
 
     # -- values by requests of their own -----------------------------------------
 
@@ -151,7 +154,7 @@ class WholeReads:
                 found = error
             self._found(number, found)
 
-        self._calls.patient.submit(read)
+        self._careful_calls.submit([number], read)
 
     # -- values from packs -------------------------------------------------------
 

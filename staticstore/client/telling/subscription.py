@@ -33,6 +33,9 @@ W = TypeVar("W", bound=OpenWatch)
 
 _LOG = logging.getLogger("staticstore")
 
+# As conditions they would match nothing, and the iteration would wait for ever.
+_OF_SUBSCRIBE = frozenset({"actions", "batch", "dispatch", "initial"})
+
 #: Passes a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
 #: The call returns an awaitable where the callback is a coroutine function.
 Dispatch = Callable[[Callable[[], Any]], object]
@@ -248,6 +251,10 @@ class ChangeSource:
         equals: Mapping[str, Any],
     ) -> W:
         """Return a watch of the changes from now on, until a timeout or a disconnect."""
+        if of_subscribe := sorted(_OF_SUBSCRIBE & equals.keys()):
+            name = of_subscribe[0]
+            text = f"{name!r} is an argument of subscribe, not of watch; a field of that name is"
+            raise TypeError(f"{text} where={{{name!r}: ...}}")
         watch = kind(timeout, lambda put: self.subscribe(put, where=where, equals=equals)[0].close)
         self.end_at_disconnect(watch)
         return watch

@@ -52,6 +52,11 @@ class OpenWatch:
         self._unsubscribe()
         self._put(None)
 
+    def close(self) -> None:
+        """End the iteration at once, as that of a generator."""
+        self._ended = True
+        self.end()
+
 
 class Watch(OpenWatch, Iterator[Change]):
     """Iterates over changes as they come; ends after a timeout, or at `disconnect`."""

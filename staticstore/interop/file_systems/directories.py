@@ -113,16 +113,18 @@ class Directories:
         if depth is None:
             yield from self._all_below(path, stem, with_directories)
             return
-        for info in self.level(path, stem):
-            if info["type"] == "file":
+        levels = [iter(self.level(path, stem))]  # not recursive: a key may have any depth
+        while levels:
+            info = next(levels[-1], None)
+            if info is None:
+                levels.pop()
+            elif info["type"] == "file":
                 yield info["name"]
-                continue
-            if with_directories:
-                yield info["name"] + "/"
-            if depth > 1:
-                yield from self.below(
-                    info["name"], depth=depth - 1, with_directories=with_directories
-                )
+            else:
+                if with_directories:
+                    yield info["name"] + "/"
+                if len(levels) < depth:
+                    levels.append(iter(self.level(info["name"])))
 
     def info(self, name: str) -> _Info:
         """Return what a file system says of a key, or of a directory, which ends with a slash."""

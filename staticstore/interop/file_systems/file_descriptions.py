@@ -8,10 +8,9 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fsspec.asyn import sync
+from fsspec.asyn import AsyncFileSystem, sync
 
 from .directories import Directories, directory_info, value_info
-from .read_only import ReadOnlyFileSystem
 
 if TYPE_CHECKING:
     from ...client.store import StaticStore
@@ -22,7 +21,7 @@ __all__ = ["FileDescriptions", "not_found"]
 _Info = dict[str, Any]
 
 
-class FileDescriptions(ReadOnlyFileSystem):
+class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
     """The descriptive half of `StaticStoreFileSystem`: directories, and what is in them."""
 
     @abstractmethod
@@ -36,6 +35,10 @@ class FileDescriptions(ReadOnlyFileSystem):
     @abstractmethod
     async def _directories(self) -> Directories:
         """Return the directories of the current snapshot."""
+
+    @abstractmethod
+    def _known_directories(self) -> Directories | None:
+        """Return the directories without a request; None of a lazy store."""
 
     async def _ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         if kwargs.get("refresh"):
@@ -124,6 +127,8 @@ class FileDescriptions(ReadOnlyFileSystem):
         """Return when the content of a value was first published, or what its host says."""
         path = self._strip_protocol(path)
         info = self.info(path)
+        if info["type"] == "directory":
+            raise not_found(path, self._known_directories())
         if "mtime" not in info:
             info = self._asked(path)
         if "mtime" not in info:
@@ -151,12 +156,23 @@ class FileDescriptions(ReadOnlyFileSystem):
         try:
             return self._ready().sign(key, expires=expiration)
         except KeyError:
-            raise not_found(key) from None
+            raise not_found(key, self._known_directories()) from None
 
 
-def not_found(path: str) -> FileNotFoundError:
-    """Return the error for a path that is neither a key nor a directory."""
-    return FileNotFoundError(errno.ENOENT, "the site has no such key", path)
+def not_found(path: str, directories: Directories | None = None) -> OSError:
+    """Return the error for a path that is no key.
+
+    Parameters
+    ----------
+    path : str
+        The path.
+    directories : Directories, optional
+        Those of the snapshot, which the path may be one of.
+    """
+    if directories is not None and directories.has(path):
+        return IsADirectoryError(errno.EISDIR, "a directory of the site, not a value", path)
+    hint = ": paths are keys, without the URL of the site" if "://" in path else ""
+    return FileNotFoundError(errno.ENOENT, f"the site has no such key{hint}", path)
 
 
 async def _said(store: StaticStore, path: str) -> _Info:

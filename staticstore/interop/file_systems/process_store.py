@@ -102,6 +102,10 @@ class ProcessStore:
             known = self._directories = Directories(index)
         return known
 
+    def known_directories(self) -> Directories | None:
+        """Return the directories without a request; None of a lazy store."""
+        return None if self._is_lazy else self.directories()
+
     async def directories_async(self) -> Directories:
         """Return the directories as `directories`, without blocking the event loop."""
         return await self._calls.make(self.directories) if self._is_lazy else self.directories()

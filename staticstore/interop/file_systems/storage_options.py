@@ -6,14 +6,14 @@ import base64
 import inspect
 import os
 import secrets
-import sys
 import threading
 import weakref
 from collections.abc import Mapping
+from operator import eq
 from typing import Any, NamedTuple
 
 from ...client.async_connection import default_arguments
-from ...client.pickles.settings import imported
+from ...client.pickles.settings import NamedFunction, imported
 from ...client.store import StaticStore
 from ...errors import StoreError, quoted
 from ...processes import PerProcess
@@ -42,40 +42,62 @@ _WHERE = (
     'say where the site is: storage_options={"root": "https://data.example.org/site/"},'
     " or staticstore://KEY::https://data.example.org/site/"
 )
+_TWO_PLACES = (
+    "the URL ends with a site, and the options or fsspec's configuration have another root"
+)
 
 
 class Account:
     """The secrets that some file systems of this process share, under a random name.
 
-    Only the name gets into tokens, pickles and JSON; it says nothing of the secrets.
+    Only the name gets into tokens, pickles and JSON; it says nothing of the secrets.  Who
+    knows the name has them sent to the roots that they were given for, and nowhere else.
 
     Parameters
     ----------
+    roots : tuple of str
+        The roots that they are for, without secrets.
     given : mapping
         The secret arguments of `StaticStore.connect`, and ``root`` if it has any; also an
         attribute, as is the `name`.
     """
 
-    __slots__ = ("__weakref__", "given", "name")
+    __slots__ = ("__weakref__", "given", "name", "roots")
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, roots: tuple[str, ...], given: Mapping[str, Any]) -> None:
         self.name = secrets.token_hex(8)
+        self.roots = roots
         self.given = given
+
+    def has(self, hidden: Mapping[str, Any]) -> bool:
+        """Return whether it has these secrets; those of a pickle are without a user."""
+        return all(
+            name in self.given and (_same_roots if name == "root" else eq)(self.given[name], secret)
+            for name, secret in hidden.items()
+        )
 
     def __repr__(self) -> str:
         """Show the name alone."""
         return f"<Account: {self.name}>"
 
     @staticmethod
-    def of(given: Mapping[str, Any]) -> Account:
-        """Return the account with these secrets, the same for equal ones."""
+    def of(roots: tuple[str, ...], given: Mapping[str, Any]) -> Account:
+        """Return the account with these secrets for these roots, the same for equal ones."""
         with _LOCK.get():
             for known in list(_ACCOUNTS.values()):
-                if known.given == given:
+                if known.roots == roots and known.given == given:
                     return known
-            account = Account(given)
+            account = Account(roots, given)
             _ACCOUNTS[account.name] = account
         return account
+
+    @staticmethod
+    def named(public: Mapping[str, Any]) -> Account | None:
+        """Return the account that public options name, if it is for their roots."""
+        account = _ACCOUNTS.get(public.get("account", ""))
+        root = public["root"]
+        roots = (root,) if isinstance(root, str) else tuple(root)
+        return account if account is not None and account.roots == roots else None
 
 
 # The one place where a file system finds the secrets of its name, as long as another one
@@ -120,8 +142,8 @@ class StorageOptions(NamedTuple):
         roots = roots_of(options["root"], **of_buckets)
         if any(root.userinfo or root.query for root in roots):
             hidden["root"] = options["root"]
-        texts = [root.shown for root in roots]
-        options["root"] = texts if len(texts) > 1 else texts[0]
+        texts = tuple(root.shown for root in roots)
+        options["root"] = list(texts) if len(texts) > 1 else texts[0]
         if (auth := options.pop("auth", None)) is not None:
             if (name := _name_of(auth)) is None:
                 hidden["auth"] = auth
@@ -130,9 +152,9 @@ class StorageOptions(NamedTuple):
         for name in ("headers", "proxies"):
             if options.get(name):
                 hidden[name] = options.pop(name)
-        account = _ACCOUNTS.get(options.get("account", ""))
-        if account is None and hidden:
-            account = Account.of(hidden)
+        account = Account.named(options)
+        if hidden and (account is None or not account.has(hidden)):
+            account = Account.of(texts, hidden)
         if account is not None:
             options["account"] = account.name
         # None is the default of each option, and no value that fsspec writes as JSON.
@@ -142,7 +164,7 @@ class StorageOptions(NamedTuple):
     @classmethod
     def known(cls, public: Mapping[str, Any]) -> StorageOptions:
         """Return public options with their secrets, if this process knows them."""
-        return cls(dict(public), _ACCOUNTS.get(public.get("account", "")))
+        return cls(dict(public), Account.named(public))
 
     def pickled(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options for a pickle: without secrets, but with the queries of the roots.
@@ -203,10 +225,13 @@ def _located(args: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
     _check_names(options)
     protocol = options.pop("target_protocol", None)
     chained, more = options.pop("fo", None), options.pop("target_options", None) or {}
-    if chained is not None and options.get("root") is None:
+    if chained is not None:
         text = os.fspath(chained)
         is_whole = "://" in text or protocol is None or protocol in _LOCAL_PROTOCOLS
-        options["root"] = text if is_whole else f"{protocol}://{text}"
+        text = text if is_whole else f"{protocol}://{text}"
+        if options.get("root") not in (None, text):
+            raise ValueError(_TWO_PLACES)
+        options["root"] = text
         _check_names(more)
         options = {**more, **options}
     if not options.get("root"):
@@ -219,10 +244,12 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise TypeError("a file system does not poll by itself: use max_age, in seconds")
     known = _STORE | _CONNECT | _OF_PLACE | {"max_age"}
     if unknown := sorted(options.keys() - known - OF_FSSPEC):
-        raise TypeError(
-            f"unknown storage option {quoted(unknown[0])}; there are "
-            + ", ".join(sorted(known - _OF_PLACE | {"root"}))
-        )
+        import difflib  # slow to import
+
+        names = sorted(known - _OF_PLACE | {"root"})
+        alike = difflib.get_close_matches(unknown[0], names, n=1)
+        hint = f": did you mean {alike[0]!r}? There" if alike else "; there"
+        raise TypeError(f"unknown storage option {quoted(unknown[0])}{hint} are {', '.join(names)}")
 
 
 def _name_of(auth: Any) -> str | None:
@@ -230,11 +257,8 @@ def _name_of(auth: Any) -> str | None:
     if isinstance(auth, str):
         # Only a name that leads to a function: another text may be a password.
         return auth if auth in _NAMED or _function_of(auth) is not None else None
-    name = f"{getattr(auth, '__module__', None)}:{getattr(auth, '__qualname__', None)}"
-    # Only a function that its module has under its name: a method or a partial function is
-    # more than its name says.
-    is_known = callable(auth) and name.partition(":")[0] in sys.modules
-    return name if is_known and _function_of(name) is auth else None
+    named = NamedFunction.of(auth)
+    return None if named is None else f"{named.module}:{named.name}"
 
 
 def _function_of(name: str) -> Any:
@@ -247,6 +271,13 @@ def _function_of(name: str) -> Any:
     except (ImportError, AttributeError):
         return None
     return found if callable(found) else None
+
+
+def _same_roots(known: Any, given: Any) -> bool:
+    return all(
+        one.location == other.location and other.userinfo in (None, one.userinfo)
+        for one, other in zip(roots_of(known), roots_of(given), strict=True)
+    )
 
 
 def _imported(auth: Any) -> Any:

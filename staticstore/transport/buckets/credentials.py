@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from ...errors import AuthorizationError, raise_alone
+from ...errors import AuthorizationError, quoted, raise_alone
 from .azure import AccountKey, SharedAccess
 from .credential import AccessKey, Anonymous, BearerToken, BucketCredential
 from .location import BucketLocation
@@ -140,8 +140,13 @@ def _found(bucket: BucketLocation) -> BucketCredential:
     found = _FINDERS[bucket.scheme]()
     credential = _CREDENTIALS[bucket.scheme](found, None)
     if credential is None:
+        is_by_profile = bucket.scheme == "s3" and "AWS_ACCESS_KEY_ID" not in os.environ
+        profile = os.environ.get("AWS_PROFILE") if is_by_profile else None
+        of_profile = (
+            f"AWS_PROFILE selects {quoted(profile)}, which has no keys; " if profile else ""
+        )
         raise AuthorizationError(
-            f"no credentials were found for {bucket}: {_WHERE[bucket.scheme]}; "
+            f"no credentials were found for {bucket}: {of_profile}{_WHERE[bucket.scheme]}; "
             'auth="instance" (--instance) asks the cloud machine that this runs on, '
             "anonymous=True (--anonymous) reads a public bucket"
         )

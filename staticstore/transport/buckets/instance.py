@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from ...errors import AuthorizationError, raise_alone
 
@@ -22,8 +23,9 @@ _AWS = "http://169.254.169.254"
 _AWS_CONTAINER = "http://169.254.170.2"
 _AZURE = "http://169.254.169.254"
 _GOOGLE = "metadata.google.internal"
-_OF_THE_SERVICE = (requests.RequestException, OSError)
-_OF_ITS_ANSWER = (ValueError, LookupError, TypeError, RecursionError)
+# The body is read below requests, which does not map the errors of urllib3 there.
+_OF_THE_SERVICE = (requests.RequestException, HTTPError, OSError)
+_OF_ITS_ANSWER = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 # Where a token of a container may be sent in the clear.
 _CONTAINER_HOSTS = {"localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23"}
 

@@ -7,7 +7,7 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from ...errors import raise_alone
+from ...errors import quoted, raise_alone
 
 __all__ = ["SCHEMES", "BucketLocation", "endpoint_from_environment"]
 
@@ -18,6 +18,7 @@ _AZURE_VERSION = "2021-12-02"
 _NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{1,221}")
 _HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")  # with a dot, no certificate would fit
 _REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
+_AWS_REGION = re.compile(r"[a-z]{2,4}(-[a-z]{1,12}){1,3}-[0-9]{1,2}")
 _ACCOUNT = re.compile(r"[a-z0-9-]{3,63}")
 _DEFAULT_REGION = "us-east-1"
 _ENDPOINT_VARIABLES = {
@@ -60,8 +61,8 @@ class BucketLocation(NamedTuple):
             ``s3://bucket/prefix`` or the like.  A query may have an ``endpoint`` and a
             ``region`` of its own.
         endpoint, region : str or None
-            As in `StaticStore`; None for what the environment or, for the region, the
-            configuration file of AWS's tools says.
+            As in `StaticStore`; None for what the environment or the configuration file of
+            AWS's tools says.
 
         Raises
         ------
@@ -78,7 +79,8 @@ class BucketLocation(NamedTuple):
                 "credentials from the environment, or by connect(auth=...)"
             )
         if not _NAME.fullmatch(parts.netloc):
-            raise ValueError(f"the URL names no bucket: it is {scheme}://BUCKET/PREFIX")
+            found = f", and {quoted(parts.netloc)} is no bucket's name" if parts.netloc else ""
+            raise ValueError(f"the URL names no bucket: it is {scheme}://BUCKET/PREFIX{found}")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
         own = _own_options(scheme, parts.query)
@@ -129,6 +131,22 @@ class BucketLocation(NamedTuple):
         first = parts.path.strip("/").partition("/")[0]  # of an emulator
         return first or (parts.hostname or "").partition(".")[0]
 
+    def in_region(self, region: str) -> BucketLocation | None:
+        """Return this bucket in the region that its host names; None if that is no region.
+
+        The host is made of the name, below the domain of the provider or at the same
+        endpoint; nothing else that a host says leads anywhere.
+
+        Examples
+        --------
+        >>> bucket = BucketLocation.parse("s3://maps/a", None, "us-east-1")
+        >>> bucket.in_region("eu-west-3").url, bucket.in_region("example.org/")
+        ('https://maps.s3.eu-west-3.amazonaws.com/a/', None)
+        """
+        names = _AWS_REGION if self.endpoint is None else _REGION
+        is_elsewhere = self.scheme == "s3" and region != self.region
+        return self._replace(region=region) if is_elsewhere and names.fullmatch(region) else None
+
     def shares_credentials(self, other: BucketLocation | None) -> bool:
         """Return whether explicit credentials for the other bucket are for this one, too."""
         return other is not None and (self.scheme, self.endpoint) == (other.scheme, other.endpoint)
@@ -154,8 +172,16 @@ def _own_options(scheme: str, query: str) -> dict[str, str]:
 
 
 def endpoint_from_environment(scheme: str) -> str | None:
-    """Return the endpoint that the environment names for buckets of a scheme."""
-    return next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES[scheme])), None)
+    """Return the endpoint that the environment names for buckets of a scheme.
+
+    For S3 that includes the configuration file of AWS's tools.
+    """
+    named = next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES[scheme])), None)
+    if named is not None or scheme != "s3":
+        return named
+    from .profile import aws_settings  # slow to import
+
+    return aws_settings(os.environ).get("endpoint")
 
 
 def _azure_endpoint() -> str:
@@ -174,7 +200,7 @@ def _checked_endpoint(endpoint: Any) -> str:
         is_usable = parts.port != 0 and parts.scheme in ("http", "https") and parts.hostname
     except (ValueError, AttributeError, TypeError):
         is_usable = False
-    if not is_usable or "@" in parts.netloc or parts.query or parts.fragment:
+    if not is_usable or "@" in parts.netloc or re.search(r"[?#\s]", endpoint):
         raise_alone(ValueError("endpoint is a URL such as https://minio.example.org:9000"))
     return str(endpoint).rstrip("/")
 

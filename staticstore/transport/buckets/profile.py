@@ -10,12 +10,20 @@ from ...errors import StoreError, raise_alone
 
 __all__ = ["aws_settings"]
 
+# With any of these the endpoint of a profile does not count.
+_ENDPOINT_NAMES = {
+    "AWS_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+}
+
 
 def aws_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the settings in the files of AWS's tools that the environment lacks.
 
-    Only keys and a region are taken from a profile.  For anything else (a role to
-    assume, a single sign-on) use AWS's command to set environment variables.
+    Only keys, a region and an endpoint are taken from a profile.  For anything else (a role
+    to assume, a single sign-on) use AWS's command to set environment variables.
 
     Parameters
     ----------
@@ -45,6 +53,8 @@ def aws_settings(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & environment.keys() and "region" in config:
         found["region"] = config["region"]
+    if not _ENDPOINT_NAMES & environment.keys() and config.get("endpoint_url"):
+        found["endpoint"] = config["endpoint_url"]
     elsewhere = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
     if any(name in environment for name in elsewhere):
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -10,12 +11,19 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import AuthorizationError, HTTPStatusError, TransportError
+from ..http.failures import ElsewhereError
+from .signer import BucketSigner
 
 if TYPE_CHECKING:
+    from requests.auth import AuthBase
+
     from ..http.response import Response
+    from ..http.root import Root
     from .location import BucketLocation
 
-__all__ = ["Refusal", "check_bucket", "refusal_of"]
+__all__ = ["Refusal", "check_bucket", "moved", "refusal_of"]
+
+_LOG = logging.getLogger("staticstore")
 
 # The statuses whose body may say what is wrong with the request itself.
 _EXPLAINED_STATUSES = frozenset({301, 307, 400, 401, 403, 404, 409})
@@ -65,6 +73,33 @@ class Refusal(NamedTuple):
     is_general: bool
     #: Whether other credentials are needed.
     is_authorization: bool
+    #: The other region that the bucket is in, if the host names it.
+    region: str | None = None
+
+
+def moved(root: Root, auth: AuthBase | None, region: str) -> tuple[Root, AuthBase] | None:
+    """Return the root in the region that its host has named, and what signs requests to it.
+
+    Parameters
+    ----------
+    root : Root
+        The root of a site in a bucket.
+    auth : AuthBase or None
+        What signs the requests to it.
+    region : str
+        The name, which is not believed to be one.
+
+    Returns
+    -------
+    (Root, AuthBase) or None
+        None if the name is none of another region, or `auth` is the caller's own and signs
+        for no other one.
+    """
+    bucket = root.bucket and root.bucket.in_region(region)
+    if bucket is None or not isinstance(auth, BucketSigner):
+        return None
+    _LOG.info("%s is in the region %s, which saves a request if it is given", root, bucket.region)
+    return root.of_bucket(bucket), auth.for_bucket(bucket)
 
 
 def check_bucket(
@@ -94,6 +129,8 @@ def check_bucket(
     ------
     AuthorizationError
         Other credentials are needed.
+    ElsewhereError
+        The bucket is in another region, which the host names.
     HTTPStatusError
         The bucket is elsewhere, or there is none.
     """
@@ -110,6 +147,8 @@ def check_bucket(
     kind = AuthorizationError if refusal.is_authorization else HTTPStatusError
     error = kind(refusal.message, key=key, url=response.url, status=response.status)
     response.close(error)
+    if refusal.region is not None:
+        raise ElsewhereError(refusal.region, error)
     raise error
 
 
@@ -138,7 +177,8 @@ def refusal_of(
     region = _region_in(fields, text)
     if code in _ELSEWHERE or (status in (301, 400) and region not in (None, bucket.region)):
         where = f"in the region {region}: give region='{region}'" if region else "in another region"
-        return Refusal(f"the bucket is {where}{' (--region)' if region else ''}", True, False)
+        message = f"the bucket is {where}{' (--region)' if region else ''}"
+        return Refusal(message, True, False, region)
     if code in _NO_BUCKET:
         return Refusal(f"there is no bucket or container {bucket.name!r}", True, False)
     if code in _EXPIRED:
@@ -149,7 +189,10 @@ def refusal_of(
     if code in _OF_CREDENTIALS:
         return Refusal(f"{_OF_CREDENTIALS[code]}{_skew(fields, now)} ({code})", True, True)
     if status == 403:
-        message = f"the host refused with 403 Forbidden{f' ({code})' if code else ''}"
+        message = (
+            f"the host refused with 403 Forbidden{f' ({code})' if code else ''}: the credentials "
+            "may not read this, or none were sent (anonymous=True)"
+        )
         hint = _skew(fields, now) or _REQUESTER_PAYS[bucket.scheme]
         return Refusal(message + hint, False, True)
     return None

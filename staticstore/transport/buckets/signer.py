@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable
@@ -10,13 +11,17 @@ from typing import TYPE_CHECKING
 
 from requests.auth import AuthBase
 
+from ...errors import StoreError
+from ...processes import PerProcess
+
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
+    from ..http.root import Root
     from .credential import BucketCredential
     from .location import BucketLocation
 
-__all__ = ["BucketSigner"]
+__all__ = ["BucketSigner", "signed_url"]
 
 _LOG = logging.getLogger("staticstore")
 _RENEWED_BEFORE_SECONDS = 60
@@ -42,7 +47,7 @@ class BucketSigner(AuthBase):
         self._bucket = bucket
         self._find = find
         self._credential = find()
-        self._renewing = threading.Lock()
+        self._renewing = PerProcess(threading.Lock)  # a fork may copy it held
         self.is_fixed = self._credential.is_fixed
         self.exposes_secret = self._credential.exposes_secret
 
@@ -52,6 +57,12 @@ class BucketSigner(AuthBase):
         now = datetime.now(UTC)
         self._current(now).sign(request, self._bucket, now)
         return request
+
+    def for_bucket(self, bucket: BucketLocation) -> BucketSigner:
+        """Return what signs requests to another bucket with the same credentials."""
+        other = copy.copy(self)
+        other._bucket = bucket
+        return other
 
     def signed_url(self, url: str, seconds: int) -> str:
         """Return a URL below the root, without a query, that anybody may GET for a time."""
@@ -66,7 +77,8 @@ class BucketSigner(AuthBase):
         if left > timedelta(seconds=_RENEWED_BEFORE_SECONDS):
             return current
         # One thread renews it; others go on with it as long as it is valid.
-        if self._renewing.acquire(blocking=False):
+        renewing = self._renewing.get()
+        if renewing.acquire(blocking=False):
             try:
                 self._credential = current = self._find()
             except Exception as error:
@@ -77,7 +89,7 @@ class BucketSigner(AuthBase):
                     "credentials for %s not renewed: %s", self._bucket, type(error).__name__
                 )
             finally:
-                self._renewing.release()
+                renewing.release()
         elif left <= timedelta(0):
             current = self._find()
         return current
@@ -85,3 +97,19 @@ class BucketSigner(AuthBase):
     def __repr__(self) -> str:
         """Show the bucket, and no secret."""
         return f"<BucketSigner: {self._bucket}>"
+
+
+def signed_url(root: Root, auth: AuthBase | None, url_path: str, seconds: int) -> str:
+    """Return a URL below a root that anybody may GET for a time.
+
+    Raises
+    ------
+    StoreError
+        The root is no bucket, or its credentials cannot sign a URL.
+    """
+    url = root.join(url_path)
+    if root.bucket is None:
+        raise StoreError("only a site in a bucket (s3:, gs: or az:) has signed URLs", url=url)
+    if not isinstance(auth, BucketSigner):
+        raise StoreError("an authentication of your own cannot sign a URL", url=url)
+    return auth.signed_url(url, seconds)

@@ -21,6 +21,7 @@ from ... import tuning
 from ...errors import InnerAddressError
 from ...processes import fork_gate
 from ...signals import request_finished
+from .cancellation import cut_when_canceled
 from .http1 import BoundedResponse
 from .report import new_report
 from .root import Origin, Origins, origin_of
@@ -94,7 +95,7 @@ class BoundedAdapter(HTTPAdapter):
         current.report = None
         if request_finished.receivers:
             method, url = str(request.method), str(request.url)
-            current.report = new_report(current, wire.store, method, url)
+            current.report = new_report(current, wire.owners, method, url)
         response = super().send(request, *args, **kwargs)
         if 400 <= response.status_code < 500:
             response.raw = _ShortBody(response.raw)
@@ -127,13 +128,14 @@ class _BoundedConnection:
             # The peer's own address: a second lookup of the name may give another.
             self._peer_address = sock.getpeername()[0]
             self._check_peer()
+            # During the handshake only the TLS layer has the socket; a second handle
+            # of the same connection lets the wire cut that, too.
+            self._handle = sock.dup()
+            self.wire.add(self._handle)
+            self._handshake.enter_context(cut_when_canceled(self._handle))
         except BaseException:
             sock.close()
             raise
-        # During the handshake only the TLS layer has the socket; a second handle
-        # of the same connection lets the wire cut that, too.
-        self._handle = sock.dup()
-        self.wire.add(self._handle)
         if isinstance(self, HTTPSConnection):
             self._handshake.enter_context(fork_gate().passing())
         return sock

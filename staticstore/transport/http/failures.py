@@ -10,7 +10,6 @@ import contextlib
 import random
 import re
 import ssl
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -65,12 +64,29 @@ class HeaderError(HTTPException):
     """The head of an answer cannot be read; the message says why."""
 
 
+class ElsewhereError(Exception):
+    """A bucket is in another region, which its host has named; not for callers.
+
+    Parameters
+    ----------
+    region : str
+        The name; also an attribute.
+    error : HTTPStatusError
+        What a caller gets if it is not followed; also an attribute.
+    """
+
+    def __init__(self, region: str, error: HTTPStatusError) -> None:
+        super().__init__(region)
+        self.region = region
+        self.error = error
+
+
 class Cuttable(Protocol):
     """What a disconnect cuts: `wire.Wire`."""
 
     @property
-    def cut(self) -> threading.Event:
-        """Set once the store was disconnected."""
+    def is_cut(self) -> bool:
+        """Whether the store was disconnected, or what this thread does was canceled."""
         ...
 
 
@@ -127,7 +143,7 @@ def raise_mapped(error: Exception, wire: Cuttable, *, key: str | None, url: str 
 def _our_error(error: Exception, wire: Cuttable, *, key: str | None, url: str | None) -> StoreError:
     if isinstance(error, InnerAddressError):
         return TransportError(str(error), key=key, url=url)
-    if wire.cut.is_set():
+    if wire.is_cut:
         return NotConnectedError("the store was disconnected", key=key, url=url)
     causes = list(causes_of(error))
     for cause in causes:

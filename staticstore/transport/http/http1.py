@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from urllib3.exceptions import IncompleteRead
 
 from ... import tuning
+from .cancellation import this_call
 from .failures import HeaderError
 
 if TYPE_CHECKING:
@@ -301,8 +302,12 @@ class _BoundedReads(io.RawIOBase):
         began = time.monotonic()
         self._check_cut()
         self._sock.settimeout(self._patience(began))
-        count = self._raw.readinto(buffer)
-        if self._wire.cut.is_set():
+        if (cancellation := this_call.cancellation) is None:
+            count = self._raw.readinto(buffer)
+        else:
+            with cancellation.waiting_for(self._sock):
+                count = self._raw.readinto(buffer)
+        if self._wire.cut.is_set() or this_call.cut.is_set():
             raise ConnectionAbortedError("disconnected")
         self._spend(count or 0)
         if self._bounds.deadline is not None:
@@ -332,7 +337,7 @@ class _BoundedReads(io.RawIOBase):
     def _check_cut(self) -> None:
         if self._wire.pid != os.getpid():
             raise ConnectionAbortedError("the connection belongs to another process")
-        if self._wire.cut.is_set():
+        if self._wire.cut.is_set() or this_call.cut.is_set():
             raise ConnectionAbortedError("disconnected")
 
     def _patience(self, now: float) -> float:

@@ -4,13 +4,49 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+import weakref
 from typing import Any
 
 from ...errors import StoreError, without_secrets
-from ...signals import request_finished, send_to_each
+from ...signals import request_finished, send_in_names_of
 
-__all__ = ["ReportedRequest", "RequestReport", "new_report"]
+__all__ = ["Owners", "ReportedRequest", "RequestReport", "new_report"]
+
+
+class Owners:
+    """The stores in whose names requests are sent; they are not kept alive.
+
+    Stores that were unpickled share their connections, and so their requests.  Any thread
+    may use it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a finalizer may disconnect a store in any thread
+        self._stores: tuple[weakref.ref[Any], ...] = ()
+
+    def add(self, store: object) -> None:
+        """Send in the name of a store, too; idempotent."""
+        with self._lock:
+            self.remove(store)
+            self._stores = (*self._stores, weakref.ref(store))
+
+    def remove(self, store: object) -> None:
+        """Send no longer in the name of a store, nor of those that are gone."""
+        with self._lock:
+            kept = [one for one in self._stores if one() not in (None, store)]
+            self._stores = tuple(kept)
+
+    @property
+    def alive(self) -> list[Any]:
+        """The stores, the first one first; None in the place of none."""
+        stores = [store for one in self._stores if (store := one()) is not None]
+        return stores or [None]
+
+    def copy(self) -> Owners:
+        """Return a copy, for a forked child."""
+        own = Owners()
+        own._stores = self._stores
+        return own
 
 
 class ReportedRequest(threading.local):
@@ -40,19 +76,17 @@ class RequestReport:
     ----------
     current : ReportedRequest
         Of the threads; one of the session, for all of them.
-    store : callable
-        Returns the store whose request it is, or None.
+    owners : Owners
+        The stores whose request it is.
     method : str
         Of the request.
     url : str
         The URL; shown without secrets.
     """
 
-    def __init__(
-        self, current: ReportedRequest, store: Callable[[], object], method: str, url: str
-    ) -> None:
+    def __init__(self, current: ReportedRequest, owners: Owners, method: str, url: str) -> None:
         self._current = current
-        self._store = store
+        self._owners = owners
         self._method = method
         self._url = without_secrets(url)
         self._attempt = current.attempt
@@ -106,9 +140,9 @@ class RequestReport:
         error = self._error
         self._current.is_reporting = True
         try:
-            send_to_each(
+            send_in_names_of(
                 request_finished,
-                self._store(),
+                self._owners.alive,
                 lambda: {
                     "method": self._method,
                     "url": self._url,
@@ -124,13 +158,13 @@ class RequestReport:
 
 
 def new_report(
-    current: ReportedRequest, store: Callable[[], object], method: str, url: str
+    current: ReportedRequest, owners: Owners, method: str, url: str
 ) -> RequestReport | None:
     """Return the report of a request that is about to be sent; None if nobody listens.
 
     Parameters
     ----------
-    current, store, method, url
+    current, owners, method, url
         As of `RequestReport`.
 
     Notes
@@ -138,6 +172,6 @@ def new_report(
     Callers look at ``request_finished.receivers`` first: mostly it is empty.
     """
     # What a handler requests is not reported, or reports would have no end.
-    if current.is_reporting or not request_finished.has_receivers_for(store()):
+    if current.is_reporting or not any(map(request_finished.has_receivers_for, owners.alive)):
         return None
-    return RequestReport(current, store, method, url)
+    return RequestReport(current, owners, method, url)

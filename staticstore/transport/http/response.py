@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ...errors import NotConnectedError, StoreError, TransportError
+from .cancellation import this_call
 from .conditions import (
     DECODABLE,
     checked_validators,
@@ -249,7 +250,7 @@ class Response:
                 key=self._key,
                 url=self.url,
             )
-        if self._wire.cut.is_set():
+        if self._wire.cut.is_set() or this_call.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         current = self._wire.current
         current.allowance = allowance(size)

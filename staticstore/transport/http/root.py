@@ -139,9 +139,12 @@ class Root:
         if isinstance(location, str):
             _check_spelling(text)
         if not re.match(_SCHEME, text):
-            self.url = _folder_url(os.path.expanduser(text))
+            self._settle(_folder_url(os.path.expanduser(text)))
         else:
-            self.url = self._from_url(self._resolved(text, endpoint, region))
+            self._settle(self._from_url(self._resolved(text, endpoint, region)))
+
+    def _settle(self, url: str) -> None:
+        self.url = url
         self.is_local = self.url.startswith("file:")
         self.origin = origin_of(self.url)
         # A bound method of `str`, the quickest way, since each request is joined.
@@ -154,6 +157,13 @@ class Root:
 
         self.bucket = BucketLocation.parse(text, endpoint, region)
         return self.bucket.url
+
+    def of_bucket(self, bucket: BucketLocation) -> Root:
+        """Return the root of the same site in a bucket that is elsewhere."""
+        other = copy.copy(self)
+        other.bucket = bucket
+        other._settle(bucket.url)
+        return other
 
     @property
     def location(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -34,7 +35,8 @@ from .arguments import (
     is_fixed,
     renewed,
 )
-from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
+from .cancellation import this_call
+from .failures import OF_LIBRARIES, OUTSIDE, ElsewhereError, mapped, raise_mapped, status_error
 from .local_adapters import DataAdapter, FileAdapter
 from .response import Response, check_status
 from .root import (
@@ -44,10 +46,20 @@ from .root import (
     origin_of,
     redirect_target,
 )
-from .template import PeerCheck, RequestTemplate, Signer, field_text, is_of_requests
+from .template import (
+    PeerCheck,
+    Request,
+    RequestTemplate,
+    Signer,
+    field_text,
+    is_of_requests,
+)
 from .wire import Bounds, Deadline, Wire
 
-__all__ = ["OwnConnections", "Request", "Sender"]
+if TYPE_CHECKING:
+    from ..buckets.location import BucketLocation
+
+__all__ = ["OwnConnections", "Sender"]
 
 T = TypeVar("T")
 
@@ -61,22 +73,6 @@ _PROXY_VARIABLES = (
 _HAS_ALL_IN_VARIABLES = sys.platform not in ("darwin", "win32")
 # What the schemes of requests raise for a malformed challenge.
 _OF_A_BAD_CHALLENGE = (LookupError, TypeError, ValueError, AttributeError)
-
-
-class Request(NamedTuple):
-    """A request for something below a root."""
-
-    #: GET or HEAD.
-    method: str
-    #: Quoted path below the root.
-    url_path: str
-    headers: Mapping[str, str]
-    #: When all must be over.
-    deadline: Deadline | None = None
-    #: For errors.
-    key: str | None = None
-    #: Statuses that are answers, not errors.
-    answers: frozenset[int] = frozenset()
 
 
 class _Where(NamedTuple):
@@ -107,10 +103,17 @@ class Sender:
         How requests are made; checked here.
     wires : PerProcess of Wire
         The sockets.
+
+    Attributes
+    ----------
+    root : Root
+        The root; another one once a bucket was followed to its region.
+    auth : AuthBase or None
+        What signs the requests to it.
     """
 
     def __init__(self, root: Root, options: SessionOptions, wires: PerProcess[Wire]) -> None:
-        self._root = root
+        self.root = root
         self._wires = wires
         try:
             self.auth = authentication(options.auth, root, anonymous=options.anonymous)
@@ -128,8 +131,10 @@ class Sender:
         self._is_root = root.origin == self.perimeter.origin
         self._own = self._new_own()
         self._known_template: RequestTemplate | None = None
-        # Environment variables, and the proxies that they mean for the root.
-        self._known_proxies: tuple[tuple[str | None, ...], dict[str, str]] | None = None
+        # Environment variables, and the proxies that they mean for the URL of the root.
+        self._known_proxies: tuple[Any, ...] = ()
+        self._moving = PerProcess(threading.Lock)
+        self._has_moved = False
 
     @property
     def own(self) -> OwnConnections:
@@ -149,9 +154,9 @@ class Sender:
             {"User-Agent": "staticstore", "Accept": "*/*"}
         )
         session.adapters.clear()
-        if self._root.is_local:
+        if self.root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
-            if self._root.origin.scheme == "data":
+            if self.root.origin.scheme == "data":
                 session.mount("data:", DataAdapter())
             else:
                 session.mount("file://", FileAdapter())
@@ -177,12 +182,33 @@ class Sender:
         NotConnectedError
             The session was closed.
         """
-        url = self._root.join(request.url_path)
+        for _ in range(2):
+            root = self.root
+            try:
+                return self._send(request, root)
+            except ElsewhereError as elsewhere:
+                region, error = elsewhere.region, elsewhere.error
+            if not self._follow_bucket(root, region):
+                break
+        raise error
+
+    def _follow_bucket(self, root: Root, region: str) -> bool:
+        """Follow a bucket to the region that its host has named, once; return whether it did."""
+        from ..buckets.refusals import moved  # seldom needed
+
+        with self._moving.get():
+            is_first = self.root is root and not self._has_moved
+            if is_first and (found := moved(root, self.auth, region)) is not None:
+                (self.root, self.auth), self._has_moved = found, True
+            return self.root is not root  # or another thread has done it
+
+    def _send(self, request: Request, root: Root) -> Response:
+        url = root.join(request.url_path)
         seen, trusted, wants_cookie = {url}, True, False
         for _ in range(MOST_REDIRECTS + 1):
             response = self._send_once(request, url, trusted=trusted)
-            if trusted and self._root.bucket is not None:
-                self._check_bucket(response, request)
+            if trusted and root.bucket is not None:
+                self._check_bucket(response, request, root.bucket)
             location = response.header("Location")
             if response.status not in REDIRECT_STATUSES or location is None:
                 if response.status not in request.answers:
@@ -190,7 +216,7 @@ class Sender:
                 return response
             response.close()
             url = redirect_target(url, location, request.key)
-            trusted = self._root.shares_origin(url)
+            trusted = root.shares_origin(url)
             wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
             if wants_cookie and url in seen:
                 break
@@ -201,13 +227,13 @@ class Sender:
             message = f"more than {MOST_REDIRECTS} redirects"
         raise TransportError(message, key=request.key, url=url)
 
-    def _check_bucket(self, response: Response, request: Request) -> None:
+    @staticmethod
+    def _check_bucket(response: Response, request: Request, bucket: BucketLocation) -> None:
         from ..buckets.refusals import check_bucket  # seldom needed
 
-        assert self._root.bucket is not None, "only called for one"
         check_bucket(
             response,
-            self._root.bucket,
+            bucket,
             key=request.key,
             has_body=request.method != "HEAD",
             answers=request.answers,
@@ -216,7 +242,7 @@ class Sender:
     def _send_once(self, request: Request, url: str, *, trusted: bool) -> Response:
         wire, session = self.own
         where = _Where(request.key, url)
-        if wire.cut.is_set():
+        if wire.cut.is_set() or this_call.cut.is_set():
             raise NotConnectedError("the store is not connected", key=where.key, url=url)
         prepared = self._mapped(lambda: self._prepared(session, request, url, trusted), where)
         if trusted and self.auth is not None:
@@ -239,7 +265,7 @@ class Sender:
             if current.report is not None:
                 current.report.finish(error if isinstance(error, StoreError) else None)
             raise
-        if self._root.bucket is not None:
+        if self.root.bucket is not None:
             answer.url = url  # which a signer may have given a secret query
         received, current.answer = current.answer, None
         report, current.report = current.report, None
@@ -275,7 +301,6 @@ class Sender:
         }
 
     # Not the context manager of `failures`, since these run for each request.
-
     def _mapped(self, call: Callable[[], T], where: _Where) -> T:
         try:
             return call()
@@ -301,14 +326,14 @@ class Sender:
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
-        if url != self._root.url or not _HAS_ALL_IN_VARIABLES:
+        if url != self.root.url or not _HAS_ALL_IN_VARIABLES:
             return self._proxies_of_environment(url)
         # What `get_environ_proxies` looks at, all variables, takes long for many small reads.
-        variables = tuple(map(os.environ.get, _PROXY_VARIABLES))
-        known = self._known_proxies
-        if known is None or known[0] != variables:
-            known = self._known_proxies = (variables, self._proxies_of_environment(url))
-        return known[1]
+        variables = (url, *map(os.environ.get, _PROXY_VARIABLES))
+        if self._known_proxies[:1] != (variables,):
+            self._known_proxies = variables, self._proxies_of_environment(url)
+        found: dict[str, str] = self._known_proxies[1]
+        return found
 
     def _proxies_of_environment(self, url: str) -> dict[str, str]:
         proxy = select_proxy(url, get_environ_proxies(url))
@@ -322,7 +347,7 @@ class Sender:
     def _peer_check(
         self, url: str, proxies: Mapping[str, str], *, trusted: bool
     ) -> PeerCheck | None:
-        if self._root.is_local:
+        if self.root.is_local:
             return None
         is_root = trusted and self._is_root
         if not proxies or select_proxy(url, proxies) is None:
@@ -337,50 +362,38 @@ class Sender:
         left = max(deadline.left, _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
-    def signed_url(self, url_path: str, seconds: int) -> str:
-        """Return a URL below the root that anybody may GET for a time.
-
-        Raises
-        ------
-        StoreError
-            The root is no bucket, or its credentials cannot sign a URL.
-        """
-        url = self._root.join(url_path)
-        if self._root.bucket is None:
-            raise StoreError("only a site in a bucket (s3:, gs: or az:) has signed URLs", url=url)
-        sign = getattr(self.auth, "signed_url", None)
-        if sign is None:
-            raise StoreError("an authentication of your own cannot sign a URL", url=url)
-        return str(sign(url, seconds))
-
     def template(self) -> RequestTemplate | None:
         """Return what all requests to the root have in common.
 
         None if the root is a folder or behind a SOCKS proxy.  It is the same object as
         before unless the proxy or the authentication has changed.
         """
-        proxies = {} if self._root.is_local else self._proxies_for(self._root.url)
-        proxy = select_proxy(self._root.url, proxies)
-        if self._root.is_local or urlsplit(proxy or "http:").scheme not in _HTTP:
+        root, auth = self.root, self.auth
+        proxies = {} if root.is_local else self._proxies_for(root.url)
+        proxy = select_proxy(root.url, proxies)
+        if root.is_local or urlsplit(proxy or "http:").scheme not in _HTTP:
             return None
-        (wire, session), auth = self.own, self.auth
+        wire, session = self.own
         known = self._known_template
         is_known = known is not None and known.wire is wire and known.auth is auth
-        if known is not None and is_known and known.proxy == proxy:
+        if known is not None and is_known and known.root is root and known.proxy == proxy:
             return known
-        with mapped(wire, key=None, url=self._root.url):
+        with mapped(wire, key=None, url=root.url):
             request = Request("GET", "", {})
-            prepared = self._prepared(session, request, self._root.join(""), trusted=True)
-            adapter = session.get_adapter(self._root.url)
+            prepared = self._prepared(session, request, root.join(""), trusted=True)
+            adapter = session.get_adapter(root.url)
             assert isinstance(adapter, BoundedAdapter), "only a folder has another"
+            # requests has turned another host than one in ASCII into IDNA.
+            sent = root if root.url.isascii() else Root(str(prepared.url))
             signer = None
             if auth is not None and is_fixed(auth):
-                prepared.prepare_auth(auth, self._root.url)
+                prepared.prepare_auth(auth, root.url)
             elif auth is not None:
-                signer = Signer(auth, prepared, self._root, adapter, proxies)
+                signer = Signer(auth, prepared, sent, adapter, proxies)
             prefix, query = adapter.target(prepared, proxies)
             self._known_template = RequestTemplate(
-                root=self._root,
+                root=root,
+                join=sent.join,
                 wire=wire,
                 headers={name: field_text(value) for name, value in prepared.headers.items()},
                 auth=auth,

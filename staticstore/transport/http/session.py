@@ -20,7 +20,8 @@ from .arguments import (
 from .document import Absent, Fetched, read_bounded
 from .failures import FIELD_REFUSED, backoff, may_heal, was_dropped
 from .response import Response
-from .sender import Request, Sender
+from .sender import Sender
+from .template import Request
 from .wire import Deadline, SizeLimit, Wire
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ class Session:
         is_alone: bool = True,
     ) -> None:
         options = options or SessionOptions()
-        self.root = root
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(options.retries)
         self.progress = options.progress
@@ -88,6 +88,11 @@ class Session:
         self._hint = options.hint
         self._failed_at: float | None = None
         self._refused_range_at: float | None = None
+
+    @property
+    def root(self) -> Root:
+        """Where the site is; elsewhere once a bucket was followed to its region."""
+        return self._sender.root
 
     @property
     def wire(self) -> Wire:
@@ -284,8 +289,10 @@ class Session:
         return self._noting_failure(attempt, deadline)
 
     def signed_url(self, url_path: str, seconds: int) -> str:
-        """Return a URL in a bucket that anybody may GET; see `Sender.signed_url`."""
-        return self._sender.signed_url(url_path, seconds)
+        """Return a URL in a bucket that anybody may GET; see `buckets.signer.signed_url`."""
+        from ..buckets.signer import signed_url  # seldom needed
+
+        return signed_url(self.root, self._sender.auth, url_path, seconds)
 
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
@@ -336,7 +343,7 @@ class Session:
                     seconds = backoff(number, error)
                     if deadline is not None and seconds >= deadline.left:
                         raise
-                wire.cut.wait(seconds)
+                wire.rest(seconds)
             wire.current.attempt = self.retries + 1
             return attempt()
         finally:

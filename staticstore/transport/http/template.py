@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from requests.auth import AuthBase, HTTPDigestAuth
@@ -13,16 +14,20 @@ if TYPE_CHECKING:
 
     from .adapter import BoundedAdapter
     from .root import Root
-    from .wire import Wire
+    from .wire import Deadline, Wire
 
 __all__ = [
     "PeerCheck",
+    "Request",
     "RequestTemplate",
     "SignedRequest",
     "Signer",
+    "field_lines",
     "field_text",
     "is_of_requests",
 ]
+
+_SPLITTING = re.compile(r"[\r\n\0]")
 
 
 class PeerCheck(Protocol):
@@ -30,6 +35,22 @@ class PeerCheck(Protocol):
 
     def __call__(self, address: str, *, is_connected: bool = True) -> None:
         """Raise `InnerAddressError` if there may be no connection to it."""
+
+
+class Request(NamedTuple):
+    """A request for something below a root."""
+
+    #: GET or HEAD.
+    method: str
+    #: Quoted path below the root.
+    url_path: str
+    headers: Mapping[str, str]
+    #: When all must be over.
+    deadline: Deadline | None = None
+    #: For errors.
+    key: str | None = None
+    #: Statuses that are answers, not errors.
+    answers: frozenset[int] = frozenset()
 
 
 class SignedRequest(NamedTuple):
@@ -57,7 +78,8 @@ class Signer:
     base : PreparedRequest
         A request with all other header fields.
     root : Root
-        The root; a request that is signed for another origin is sent singly.
+        The root, as its URL is sent; a request that is signed for another origin is sent
+        singly.
     adapter : BoundedAdapter
         Knows the targets of requests.
     proxies : mapping
@@ -133,6 +155,8 @@ class RequestTemplate(NamedTuple):
     """What all requests to the own origin of a root have in common."""
 
     root: Root
+    #: Takes a quoted path below the root, and returns its URL as it is sent.
+    join: Callable[[str], str]
     wire: Wire
     #: With credentials, unless each request is signed.
     headers: Mapping[str, str]
@@ -165,3 +189,23 @@ def is_of_requests(call: object) -> bool:
 def field_text(value: str | bytes) -> str:
     """Return the value of a header field as text."""
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def field_lines(headers: Mapping[str, str]) -> list[bytes]:
+    """Return header fields as lines that libcurl takes.
+
+    Raises
+    ------
+    ValueError
+        A value is more than one line, or has characters that no field can have.
+
+    Examples
+    --------
+    >>> field_lines({"Accept": "*/*", "X-Empty": ""})
+    [b'Accept: */*', b'X-Empty;']
+    """
+    # Without a value and with a colon, libcurl would leave the field out.
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    if any(_SPLITTING.search(line) for line in lines):
+        raise ValueError("a header field of several lines")
+    return [line.encode("latin-1") for line in lines]

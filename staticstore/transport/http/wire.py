@@ -23,7 +23,8 @@ from urllib.parse import unquote
 from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
-from .report import ReportedRequest
+from .cancellation import shut_down, this_call
+from .report import Owners, ReportedRequest
 
 __all__ = [
     "LEAST_BYTES_A_SECOND",
@@ -37,7 +38,6 @@ __all__ = [
     "Wire",
     "address_in",
     "is_inner",
-    "shut_down",
 ]
 
 #: Bytes a second; many hosts give up a slower reader.
@@ -268,9 +268,8 @@ class Wire:
         The request of the thread that asks.
     limits : tuple of RateLimit
         The limits on all that is received, at present.
-    store : callable
-        Returns the store whose requests these are, for `request_finished`; None if there
-        is none.
+    owners : Owners
+        The stores whose requests these are, for `request_finished`.
     """
 
     def __init__(self, *, is_cut: bool = False) -> None:
@@ -279,7 +278,7 @@ class Wire:
         if is_cut:
             self.cut.set()
         self.limits: tuple[RateLimit, ...] = ()
-        self.store: Callable[[], object] = _no_store
+        self.owners = Owners()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         # Reentrant: the garbage collector may interrupt any thread, here too,
         # with a finalizer that closes the wire.
@@ -289,8 +288,22 @@ class Wire:
     def after_fork(self) -> Wire:
         """Return a new wire for a forked child, closed if this one was."""
         own = Wire(is_cut=self.cut.is_set())
-        own.store = self.store
+        own.owners = self.owners.copy()
         return own
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the session was closed, or the call that this thread makes was canceled."""
+        return self.cut.is_set() or this_call.cut.is_set()
+
+    def rest(self, seconds: float) -> None:
+        """Wait, but no longer than until it `is_cut`."""
+        if this_call.cancellation is None:
+            self.cut.wait(seconds)
+            return
+        until = time.monotonic() + seconds
+        while not self.is_cut and (left := until - time.monotonic()) > 0:
+            this_call.cut.wait(min(left, tuning.CUT_CHECK_SECONDS))
 
     def add(self, sock: socket.socket) -> None:
         """Add a socket to those that `close` shuts down."""
@@ -320,18 +333,6 @@ class Wire:
         finally:
             with self._lock:
                 self.limits = tuple(other for other in self.limits if other is not limit)
-
-
-def _no_store() -> None:
-    return None
-
-
-def shut_down(sock: socket.socket) -> None:
-    """End current and future reads and writes of a socket, whichever thread makes them."""
-    # Not `SSLSocket.shutdown`: it would drop the TLS layer under a thread that
-    # reads, which might then take ciphertext for data.
-    with contextlib.suppress(OSError):  # not connected yet, or no longer
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -128,7 +128,12 @@ def submit(
         _prepared(template, one, done) if takes_ranges or one.start is None else None
         for one in requests
     ]
-    session.companion(Carriers).choose().submit([one for one in submitted if one is not None])
+    try:
+        session.companion(Carriers).choose().submit([one for one in submitted if one is not None])
+    except NotConnectedError:
+        raise
+    except (RuntimeError, OSError):  # no more threads or descriptors; the interpreter may end
+        return [None] * len(requests)
     return submitted
 
 
@@ -244,7 +249,7 @@ class Batch:
 
     def _wait(self, event: threading.Event) -> None:
         while not event.wait(tuning.CUT_CHECK_SECONDS):
-            if self._wire.cut.is_set() and not event.is_set():
+            if self._wire.is_cut and not event.is_set():
                 raise NotConnectedError("the store was disconnected")
 
     def _report(self) -> None:
@@ -279,4 +284,9 @@ def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedA
     NotConnectedError
         The store was disconnected.
     """
-    return list(Batch(session, requests).answers())
+    batch = Batch(session, requests)
+    try:
+        return list(batch.answers())
+    except NotConnectedError:  # for a canceled call, too
+        batch.close()
+        raise

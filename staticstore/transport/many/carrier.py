@@ -121,7 +121,7 @@ class SubmittedRequest:
         self._open = [True]  # taken by the first thread that ends it
         if request_finished.receivers:
             wire = template.wire
-            self.report = new_report(wire.current, wire.store, "GET", self.url)
+            self.report = new_report(wire.current, wire.owners, "GET", self.url)
 
     @property
     def url(self) -> str:
@@ -194,10 +194,10 @@ class ConnectionCount:
         if size >= tuning.LONG_BODY_BYTES:
             self._add(1)
 
-    def note_answer(self, began: float) -> None:
-        """Note the answer to a request that began then: one more if it was slow."""
+    def note_answer(self, waited: float) -> None:
+        """Note an answer that was waited for so many seconds: one more if it was slow."""
         self._answered_at = time.monotonic()
-        if self._answered_at - began > tuning.FAR_SECONDS:
+        if waited > tuning.FAR_SECONDS:
             self._add(1)
 
     def note_wait(self) -> float:
@@ -233,7 +233,9 @@ class Carrier(ABC):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may interrupt any thread, in here too, with a
+        # finalizer that closes the carrier.
+        self._lock = threading.RLock()
         self._waiting: deque[SubmittedRequest] = deque()
         self._running: set[SubmittedRequest] = set()
         self._is_closed = False
@@ -247,6 +249,9 @@ class Carrier(ABC):
         ------
         NotConnectedError
             The carrier was closed; `done` is called for none.
+        RuntimeError, OSError
+            No thread can be started, or there are no more descriptors of files; `done` is
+            called for none.
         """
         with self._lock:
             if self._is_closed or self._wire.cut.is_set():
@@ -254,7 +259,14 @@ class Carrier(ABC):
             for one in requests:
                 one.carrier = self
             self._waiting.extend(requests)
-            self._begin()
+            try:
+                self._begin()
+            except (RuntimeError, OSError):
+                for one in requests:
+                    one.give_up()
+                raise
+        if self._is_closed:
+            self.close()  # what has come since then
 
     def stop(self, request: SubmittedRequest) -> None:
         """Stop receiving the answer to a request that was given up."""
@@ -267,8 +279,9 @@ class Carrier(ABC):
         """End those requests that have not been sent yet, with None."""
         with self._lock:
             those = set(requests)
-            withdrawn = [one for one in self._waiting if one in those]
-            self._waiting = deque(one for one in self._waiting if one not in those)
+            waiting = list(self._waiting)
+            withdrawn = [one for one in waiting if one in those]
+            self._waiting = deque(one for one in waiting if one not in those)
         for one in withdrawn:
             one.report = None  # it was never made
             one.end(None)
@@ -294,12 +307,20 @@ class Carrier(ABC):
     def _next(self, most: int) -> list[SubmittedRequest]:
         """Take the first requests that wait, to send them."""
         found: list[SubmittedRequest] = []
-        while self._waiting and len(found) < most:
-            one = self._waiting.popleft()
-            if not one.has_ended:
-                found.append(one)
+        with contextlib.suppress(IndexError):
+            while len(found) < most:
+                one = self._waiting.popleft()
+                if not one.has_ended:
+                    found.append(one)
         self._running.update(found)
         return found
+
+    def _drop(self, request: SubmittedRequest) -> None:
+        """End a request that cannot be sent together with others; without the lock."""
+        with self._lock:
+            self._running.discard(request)
+        request.report = None  # it was never made
+        request.end(None)
 
     @abstractmethod
     def _begin(self) -> None:

@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ... import tuning
 from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ...processes import fork_gate
-from ..http.template import PeerCheck, RequestTemplate
+from ..http.template import PeerCheck, RequestTemplate, field_lines
 from ..http.wire import Wire
 from .bell import Bell
 from .carrier import Carrier, ConnectionCount, SubmittedRequest, answers_together
@@ -41,6 +41,7 @@ _LOG = logging.getLogger("staticstore")
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 # pycurl duplicates its descriptor, and drops it.
 _LentSocket = type("_LentSocket", (socket.socket,), {"__del__": socket.socket.close})
+_MOST_HEADS = 100  # before one body: interim answers have heads, too
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
@@ -62,15 +63,21 @@ class CurlCarrier(Carrier):
         # Those of them that have ended, with libcurl's number of the error, since when.
         self._ended: list[tuple[pycurl.Curl, int]] = []
         self._ended_since = 0.0
+        # Seconds in which there was nothing to do: while there is, more connections do not help.
+        self._waited = 0.0
         self._speaks_tls = False
 
     def _begin(self) -> None:
         if self._bell is None:
-            self._bell = Bell()
-            name = "staticstore carrier"
-            call = partial(self._work, self._bell)
-            self._thread = threading.Thread(target=call, name=name, daemon=True)
-            self._thread.start()
+            bell = Bell()
+            call = partial(self._work, bell)
+            thread = threading.Thread(target=call, name="staticstore carrier", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # too many, or the interpreter ends
+                bell.close()
+                raise
+            self._bell, self._thread = bell, thread
         self._bell.ring()
 
     def _stop(self, request: SubmittedRequest) -> None:
@@ -140,7 +147,7 @@ class CurlCarrier(Carrier):
 
     def _note_ended(self, multi: pycurl.CurlMulti) -> None:
         for handle, error in _ended(multi):
-            self._count.note_answer(self._transfers[handle].began)
+            self._count.note_answer(self._waited - self._transfers[handle].waited_before)
             if not self._ended:
                 self._ended_since = time.monotonic()
             self._ended.append((handle, error))
@@ -156,16 +163,21 @@ class CurlCarrier(Carrier):
 
     def _hand_on(self, multi: pycurl.CurlMulti) -> None:
         ended, self._ended = self._ended, []
+        forgotten = [(*self._forget(multi, handle), error) for handle, error in ended]
+        with self._lock:
+            self._running.difference_update(one for _, one, _ in forgotten)
         with answers_together():
-            for handle, error in ended:
-                transfer, one = self._forget(multi, handle)
+            for transfer, one, error in forgotten:
                 transfer.end(one, error)
+                self._idle.append(transfer)
 
     def _cancel(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         for handle, transfer in self._transfers.items():
             if transfer.submitted is one:
                 self._ended = [other for other in self._ended if other[0] is not handle]
-                self._forget(multi, handle)
+                self._idle.append(self._forget(multi, handle)[0])
+                with self._lock:
+                    self._running.discard(one)
                 break
 
     def _forget(
@@ -173,15 +185,16 @@ class CurlCarrier(Carrier):
     ) -> tuple[_Transfer, SubmittedRequest]:
         transfer = self._transfers.pop(handle)
         multi.remove_handle(handle)
-        self._idle.append(transfer)
-        one = transfer.take()
-        with self._lock:
-            self._running.discard(one)
-        return transfer, one
+        return transfer, transfer.take()
 
     def _start(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         transfer = self._idle.pop() if self._idle else _Transfer()
-        self._speaks_tls = transfer.start(one) or self._speaks_tls
+        try:
+            self._speaks_tls = transfer.start(one) or self._speaks_tls
+        except Exception:  # such as a header field that cannot be sent
+            self._drop(one)
+            return
+        transfer.waited_before = self._waited
         self._transfers[transfer.handle] = transfer
         multi.add_handle(transfer.handle)
         self._count.note_size(one.request.size)
@@ -195,7 +208,9 @@ class CurlCarrier(Carrier):
         elif self._waiting:
             most = min(most, self._count.note_wait())
         milliseconds = multi.timeout()
+        began = time.monotonic()
         bell.wait(readable, writable, most if milliseconds < 0 else min(milliseconds / 1e3, most))
+        self._waited += time.monotonic() - began
 
 
 def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
@@ -229,11 +244,12 @@ class _Transfer:
     def __init__(self) -> None:
         self.handle = pycurl.Curl()
         self.submitted: SubmittedRequest | None = None
-        self.began = 0.0
+        self.waited_before = 0.0
         self._template: RequestTemplate | None = None
         self._has_own_fields = self._has_range = self._has_proxy = False
         self._speaks_tls = False
         self._head = io.BytesIO()
+        self._heads = 0
         self._body = io.BytesIO()
         self._most = 0
         for option, value in [
@@ -260,7 +276,7 @@ class _Transfer:
             self._set_up(template)
         request, signed = submitted.request, submitted.signed
         self._most = request.size
-        self._head = io.BytesIO()
+        self._head, self._heads = io.BytesIO(), 0
         self._body = io.BytesIO()  # a new one: its bytes are the answer's, without a copy
         if request.size in tuning.ROOM_MADE_BYTES:
             # A buffer that grows is copied again and again, each time into fresh memory.
@@ -268,11 +284,11 @@ class _Transfer:
             self._body.write(b"\0")
             self._body.seek(0)
         if signed is not None:
-            self.handle.setopt(pycurl.HTTPHEADER, _lines(signed.headers))
+            self.handle.setopt(pycurl.HTTPHEADER, field_lines(signed.headers))
         elif self._has_own_fields:
-            self.handle.setopt(pycurl.HTTPHEADER, _lines(template.headers))
+            self.handle.setopt(pycurl.HTTPHEADER, field_lines(template.headers))
         self._has_own_fields = signed is not None
-        url = template.root.join(request.url_path) if signed is None else signed.url
+        url = template.join(request.url_path) if signed is None else signed.url
         self.handle.setopt(pycurl.URL, url)
         # A signed one has the field already.
         has_range = request.start is not None and signed is None
@@ -281,7 +297,6 @@ class _Transfer:
         elif self._has_range:
             self.handle.unsetopt(pycurl.RANGE)
         self._has_range = has_range
-        self.began = time.monotonic()
         if submitted.report is not None:
             submitted.report.begin()
         return self._speaks_tls
@@ -289,7 +304,7 @@ class _Transfer:
     def _set_up(self, template: RequestTemplate) -> None:
         connecting, silence = template.timeout
         for option, value in [
-            (pycurl.HTTPHEADER, _lines(template.headers)),
+            (pycurl.HTTPHEADER, field_lines(template.headers)),
             # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
             (pycurl.PROXY, (template.proxy or "").encode()),
             (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
@@ -324,8 +339,11 @@ class _Transfer:
             self.handle.setopt(pycurl.SSLKEY, key)
 
     def _write_head(self, field: bytes) -> int:
-        # Returning 0 ends the transfer: here for a head or a body without an end.
-        if self._head.tell() > _MOST_FIELD_BYTES or (field == b"\r\n" and not self._has_end()):
+        # Returning 0 ends the transfer: here for heads or a body without an end.
+        is_last = field in (b"\r\n", b"\n")
+        self._heads += is_last
+        is_endless = self._head.tell() > _MOST_FIELD_BYTES or self._heads > _MOST_HEADS
+        if is_endless or (is_last and not self._has_end()):
             return 0
         return self._head.write(field)
 
@@ -385,7 +403,3 @@ class _Transfer:
         if error == pycurl.E_OPERATION_TIMEDOUT:
             return TransportTimeout("the host was silent or too slow for too long")
         return TransportError(f"the request was not completed (libcurl: {error})")
-
-
-def _lines(headers: Mapping[str, str]) -> list[bytes]:
-    return [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]

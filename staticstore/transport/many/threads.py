@@ -15,9 +15,10 @@ from urllib3 import Timeout
 
 from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
+from ..http.cancellation import shut_down
 from ..http.failures import mapped
 from ..http.response import allowance
-from ..http.wire import Bounds, Wire, shut_down
+from ..http.wire import Bounds, Wire
 from .carrier import Carrier, ConnectionCount, Outcome, SubmittedRequest
 from .request import accepted, refusal
 
@@ -55,11 +56,11 @@ class ThreadCarrier(Carrier):
         most = requests_at_once(self._wire, self._count.current)
         idle = min(most - self._threads, len(self._waiting))
         for _ in range(idle):
-            self._threads += 1
             self._start(self._work)
+            self._threads += 1
         if self._waiting and not self._is_watched:
-            self._is_watched = True
             self._start(self._watch)
+            self._is_watched = True
 
     def _start(self, call: Callable[[], None]) -> None:
         if self._workers is None:
@@ -86,7 +87,7 @@ class ThreadCarrier(Carrier):
         while (one := self._take()) is not None:
             began = time.monotonic()
             outcome, failure = self._fetched(one)
-            self._count.note_answer(began)
+            self._count.note_answer(time.monotonic() - began)
             with self._lock:
                 self._running.discard(one)
                 self._sockets.pop(one, None)

@@ -189,7 +189,9 @@ def ask_head(value: RemoteValue) -> Response:
                 raise
             answer = ask(value, 0, 1)
         if answer.response.status == 416:  # with the fields of the refusal
+            answer.close()
             answer = ask(value, 0, None)
+        answer.close()  # perhaps a file with the whole value
         return answer.response
 
     response = first_right(value.plain, asked)

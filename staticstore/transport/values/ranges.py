@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from ... import tuning
 from ..many.request import ByteRange, SizedRequest, coalesced
@@ -28,16 +28,80 @@ if TYPE_CHECKING:
     from ..http.session import Session
     from ..many.request import SizedAnswer
 
-__all__ = ["RangesPlan", "WantedRanges", "open_range", "read_ranges"]
+__all__ = [
+    "Bounds",
+    "RangesPlan",
+    "WantedRanges",
+    "checked_bounds",
+    "checked_ranges",
+    "checked_ranges_many",
+    "open_range",
+    "read_ranges",
+]
 
 T = TypeVar("T")
+
+#: Start and end, as in a slice.
+Bounds = tuple[int | None, int | None]
 
 
 class WantedRanges(NamedTuple):
     """Ranges of one value, each with bounds as in a slice."""
 
     value: RemoteValue
-    ranges: Sequence[tuple[int | None, int | None]]
+    ranges: Sequence[Bounds]
+
+
+def checked_bounds(start: Any, end: Any) -> Bounds:
+    """Return a range as in a slice.
+
+    Raises
+    ------
+    TypeError
+        A bound is neither a whole number nor None.
+    """
+    try:
+        return (
+            None if start is None else operator.index(start),
+            None if end is None else operator.index(end),
+        )
+    except TypeError:
+        text = f"start and end are whole numbers of bytes, or None, not {start!r} and {end!r}"
+        raise TypeError(text) from None
+
+
+def checked_ranges(ranges: Iterable[Any]) -> list[Bounds]:
+    """Return ranges of one value, as pairs.
+
+    Raises
+    ------
+    TypeError
+        One is no pair, or a bound is neither a whole number nor None.
+    """
+    return [checked_bounds(*one) for one in _in_groups(ranges, "start", "end")]
+
+
+def checked_ranges_many(ranges: Iterable[Any]) -> list[tuple[str, Bounds]]:
+    """Return ranges of many values, each with its key.
+
+    Raises
+    ------
+    TypeError
+        One has not key, start and end, or a bound is neither a whole number nor None.
+    """
+    groups = _in_groups(ranges, "key", "start", "end")
+    return [(key, checked_bounds(start, end)) for key, start, end in groups]
+
+
+def _in_groups(ranges: Iterable[Any], *names: str) -> Iterator[Any]:
+    for one in ranges:
+        try:
+            group = tuple(one)
+        except TypeError:
+            group = ()
+        if len(group) != len(names):
+            raise TypeError(f"ranges is a list of ({', '.join(names)}), not of {one!r}")
+        yield group
 
 
 def open_range(value: RemoteValue, start: int | None, end: int | None) -> BinaryIO:

@@ -7,7 +7,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from ... import tuning
 from ...disk.atomic import spooled_file
@@ -72,7 +72,7 @@ class ValueStream(io.RawIOBase):
         self._breaks = 0
         self._finished = False
         self._failure: StoreError | None = None
-        #: The first answer of the value itself; None for that of a compressed copy.
+        #: The first answer; None for that of a compressed copy.
         self.response = None if answer.is_compressed else answer.response
 
     @property
@@ -220,27 +220,24 @@ class ValueStream(io.RawIOBase):
     def _resume(self, error: TransportError | IntegrityError) -> None:
         """Request the rest of the value; raise `error` if that cannot be done safely."""
         self._answer.close()
-        if self._value.compressed is None:
-            self._count_break(error)
-        else:
+        if self._value.compressed is not None:
             self._value = self._value.plain
             if not self._digest_binds:  # the host may have replaced the value of this copy
                 self._answer = whole_or_raise(self._value, error)
                 return
+        else:
+            if self._position - self._broken_at >= tuning.STREAM_PROGRESS_BYTES:
+                self._breaks = 0
+            self._broken_at = self._position
+            self._breaks += 1
+            if self._breaks > self._value.session.retries or not self.is_bound:
+                raise error
         if self._value.is_elsewhere:
             self._value, self._answer = first_right(
                 self._value, self._ask_rest, whole=self._digest_binds
             )
         else:
             _, self._answer = self._ask_rest(self._value)
-
-    def _count_break(self, error: TransportError | IntegrityError) -> None:
-        if self._position - self._broken_at >= tuning.STREAM_PROGRESS_BYTES:
-            self._breaks = 0
-        self._broken_at = self._position
-        self._breaks += 1
-        if self._breaks > self._value.session.retries or not self.is_bound:
-            raise error
 
     def _ask_rest(self, value: RemoteValue) -> tuple[RemoteValue, ValueAnswer]:
         # The digest binds parts from any host; an entity tag only those from the same one.
@@ -259,8 +256,7 @@ class ValueStream(io.RawIOBase):
         elif self._end is not None and self.total is not None:
             end = min(self._end, self.total)  # a range may end beyond the value
             if self._position < end:
-                early = "the value ended early"
-                raise self._value.changed(early, expected=end, actual=self._position)
+                raise self._value.changed("it ended early", expected=end, actual=self._position)
         self._finished = True
         self._answer.close()
 
@@ -285,6 +281,10 @@ class ValueReader(io.BufferedReader):
     def response(self) -> Response | None:
         """Status and header fields of the first answer, unless it is a copy's."""
         return self.raw.response
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse: its connection is of this process."""
+        raise TypeError("a stream cannot be pickled or copied: send the value, or its open()")
 
 
 def stream_whole(value: RemoteValue, answer: ValueAnswer | None = None) -> ValueStream:
@@ -332,8 +332,8 @@ def verified_answer(value: RemoteValue, answer: ValueAnswer) -> VerifiedAnswer:
 def whole_or_raise(value: RemoteValue, failure: StoreError) -> VerifiedAnswer:
     """Read the whole value after two parts of it had different entity tags.
 
-    Hosts behind one name often have different tags for the same bytes; the digest of the
-    index decides.  So it does where a part of a compressed copy cannot be read.
+    Hosts behind one name often have different tags for the same bytes: the digest decides,
+    and so it does where a part of a compressed copy cannot be read.
 
     Raises
     ------

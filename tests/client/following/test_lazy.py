@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from staticstore import StaticStore, index_updated, key_deleted, key_set, key_updated
+from staticstore import (
+    IntegrityError,
+    StaticStore,
+    index_updated,
+    key_deleted,
+    key_set,
+    key_updated,
+)
 from staticstore.query import ge
 from tests.client.following.conftest import KEYS, PublishedSite
 from tests.servers import Nginx, Request, Wire, serve_files
@@ -250,6 +257,22 @@ def test_if_the_index_has_gone_the_current_one_is_fetched(
     published.publish(**{"0300.txt": b"another by now"})
     del published.files[old]
     assert len(list(store.query_keys(size=14))) == 1
+
+
+@pytest.mark.parametrize("polls", [False, True])
+def test_values_of_one_snapshot_never_mix_two_indexes(
+    published: PublishedSite, store: StaticStore, polls: bool
+) -> None:
+    old = published.head.index.href
+    values = store.multiget(["0300.txt", "0500.txt"])
+    assert next(values).size == 17
+    published.publish(**{"0500.txt": b"another by now"})
+    del published.files[old]
+    if polls:
+        store.update_index()
+    with pytest.raises(IntegrityError, match="another index"):
+        next(values)
+    assert store["0500.txt"].size == 14
 
 
 def test_after_a_disconnect_the_store_is_lazy_again(store: StaticStore) -> None:

@@ -23,8 +23,11 @@ from staticstore import (
     request_finished,
     tuning,
 )
+from staticstore.client.value_requests import RequestedFile, pack_stretches, part_requests
+from staticstore.index.fields import Content
+from staticstore.index.hidden import Place
 from tests.client.scene import TIMEOUT
-from tests.client.test_async import run
+from tests.client.test_async import reached, run
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -67,10 +70,6 @@ class Held:
         self.reached.set()
         assert self.go_on.wait(TIMEOUT)
         wire.response(200, self._body)
-
-    async def until_reached(self) -> None:
-        while not self.reached.is_set():
-            await asyncio.sleep(0.001)
 
 
 async def gathered(*reads: Coroutine[Any, Any, T]) -> list[T]:
@@ -224,7 +223,7 @@ def test_a_canceled_read_gives_its_request_up(start: Start) -> None:
 
     async def main(store: StaticStore) -> None:
         reading = asyncio.create_task(store.read_async("a"))
-        await held.until_reached()
+        await reached(held.reached)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
@@ -238,9 +237,10 @@ def test_a_canceled_read_gives_its_request_up(start: Start) -> None:
 
 
 def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
-    held = threading.Event()
+    asked, held = threading.Event(), threading.Event()
 
     def slow(request: Request, wire: Wire) -> None:
+        asked.set()
         assert held.wait(TIMEOUT)
         serve_files({"data/a": LARGE})(request, wire)
 
@@ -248,9 +248,9 @@ def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
         one, other = (
             asyncio.create_task(store.get_range_async("a", start, start + 5)) for start in (0, 5)
         )
-        await asyncio.sleep(0.01)
+        await reached(asked)
         one.cancel()
-        await asyncio.sleep(0)
+        await asyncio.wait([one])
         held.set()
         return await other
 
@@ -259,21 +259,22 @@ def test_a_request_that_others_need_is_not_given_up(start: Start) -> None:
 
 
 def test_read_many_async_that_is_left_gives_the_rest_up(start: Start) -> None:
-    held = Held(b"")
+    asked, ended = threading.Event(), threading.Event()
 
-    async def main(store: StaticStore) -> set[str]:
+    def stalls(request: Request, wire: Wire) -> None:
+        asked.set()
+        wire.stall()
+        ended.set()
+
+    async def main(store: StaticStore) -> None:
         pairs: AsyncIterator[tuple[str, bytes]] = store.read_many_async(VALUES)
-        async for key, data in pairs:
-            assert data == VALUES[key]
-            break
+        assert await anext(pairs) == ("00", VALUES["00"])
+        await reached(asked)
         await pairs.aclose()  # type: ignore[attr-defined]
-        await asyncio.sleep(0)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        return {task.get_name() for task in others if "main" not in repr(task)}
+        await reached(ended)
 
-    with connected(start(site_of(VALUES, **{"49": held}))) as store:
-        assert run(main(store)) == set()
-        held.go_on.set()
+    with connected(start(site_of(VALUES, **{"49": stalls}))) as store:
+        run(main(store))
 
 
 def test_read_many_async_reads_ahead_within_bounds(
@@ -315,6 +316,103 @@ def test_a_store_that_has_been_awaited_becomes_garbage(start: Start) -> None:
     del store
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda store: store.get_range_async("07", 0, 1.5),
+        lambda store: store.get_ranges_async("07", [5]),
+        lambda store: store.get_ranges_async("07", [(0, 1)], max_gap="x"),
+        lambda store: store.get_ranges_many_async([("07", 0, 1), ("07", None, "x")]),
+        lambda store: store.get_range_async(7, 0, 1),
+        lambda store: store.read_async(["07"]),
+    ],
+)
+def test_wrong_arguments_disturb_no_read_of_the_same_turn(
+    start: Start, wrong: Callable[[StaticStore], Coroutine[Any, Any, Any]]
+) -> None:
+    async def main(store: StaticStore) -> list[Any]:
+        reads = [store.get_range_async("07", 0, 3), wrong(store), store.read_async("08")]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    with connected(start(site_of(VALUES))) as store:
+        part, error, whole = run(main(store))
+    assert (part, whole) == (VALUES["07"][:3], VALUES["08"])
+    assert isinstance(error, TypeError | KeyError)
+
+
+def test_an_error_that_two_keys_of_a_view_share_has_the_key_of_each(start: Start) -> None:
+    async def main(view: MountedStore) -> list[Any]:
+        reads = [view.get_range_async(f"{name}/a", 1, 3) for name in ("one", "two")]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    server = start(site_of({"a": LARGE}, a=lambda _, wire: wire.response(404)))
+    with connected(server) as store:
+        errors = run(main(MountedStore({"one/": store, "two/": store})))
+    assert [error.key for error in errors] == ["one/a", "two/a"]
+
+
+@pytest.mark.parametrize("size", [1 << 33, (1 << 63) - 1])
+def test_a_size_that_is_only_claimed_is_not_requested_in_any_number_of_parts(size: int) -> None:
+    content = Content(size=size, sha256="0" * 64, place=None, modified=None)
+    assert len(part_requests(RequestedFile("data/a", size, content.sha256, content))) == 1
+
+
+def test_a_place_beyond_the_end_of_any_pack_is_no_place() -> None:
+    pack = "packs/" + "0" * 64 + ".zip"
+    contents = [
+        Content(size=size, sha256="0" * 64, place=Place(pack, offset), modified=None)
+        for size, offset in ((1 << 40, 0), (10, 1 << 62), (10, 30))
+    ]
+    (stretch,) = pack_stretches(enumerate(contents))
+    assert (stretch.request.start, stretch.places) == (30, [(2, 0, 10)])
+
+
+def test_an_authentication_that_raises_stopiteration_ends_its_read_alone(start: Start) -> None:
+    class Raising(AuthBase):
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            if str(request.url).endswith("/07"):
+                raise StopIteration
+            return request
+
+    async def main(store: StaticStore) -> list[Any]:
+        reads = map(store.read_async, ("06", "07", "08"))
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    with connected(start(site_of(VALUES)), connect={"auth": Raising()}) as store:
+        before, error, after = run(main(store))
+    assert (before, after) == (VALUES["06"], VALUES["08"])
+    assert isinstance(error, RuntimeError)
+
+
+def test_a_head_that_ends_in_the_whole_value_leaves_no_file_open(start: Start) -> None:
+    def whole(request: Request, wire: Wire) -> None:
+        if request.method == "HEAD":
+            wire.response(500)
+        else:
+            wire.response(200, b"first", {"Content-Encoding": "br", "ETag": '"1"'})
+
+    with connected(start(site_of({"a": b"first"}, a=whole))) as store:
+        assert run(store.head_async("a")).etag == '"1"'
+        gc.collect()  # of an open file, the garbage collector warns
+
+
+def test_a_read_without_threads_ends_with_an_error(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        if self.name.startswith("staticstore"):
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    begin = threading.Thread.start
+    with connected(start(site_of(VALUES))) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="thread"):
+                run(store.read_async("07"))
+        assert run(store.read_async("07")) == VALUES["07"]
 
 
 def test_uvloop_may_be_the_loop(start: Start) -> None:

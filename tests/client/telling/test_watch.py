@@ -7,6 +7,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -208,3 +209,20 @@ def test_it_yields_changes_whose_metadata_before_or_after_fulfills_conditions(
 def test_conditions_that_cannot_be_understood_are_refused_at_once(store: StaticStore) -> None:
     with pytest.raises(TypeError, match="where takes a mapping"):
         store.watch(where="type=raster")  # type: ignore[arg-type]
+
+
+def test_one_that_is_closed_ends_without_what_it_has_collected(
+    site: MemorySite, store: StaticStore
+) -> None:
+    watch: Any = store.watch()
+    site.write({"x": {}})
+    store.update_index()
+    watch.close()
+    assert list(watch) == []
+
+
+@pytest.mark.parametrize("name", ["initial", "actions", "batch", "dispatch"])
+def test_an_argument_of_subscribe_is_no_condition(store: StaticStore, name: str) -> None:
+    with pytest.raises(TypeError, match=f"'{name}' is an argument of subscribe"):
+        store.watch(**{name: True})  # type: ignore[arg-type]
+    assert list(store.watch(timeout=0, where={name: True})) == []

@@ -112,6 +112,12 @@ def test_they_are_found_in_the_selected_profile(
     assert "Credential=eve/" in str(authorization("s3"))
 
 
+def test_a_profile_without_keys_is_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AWS_PROFILE", "survay")
+    with pytest.raises(AuthorizationError, match="AWS_PROFILE selects 'survay', which has no keys"):
+        authorization("s3")
+
+
 @pytest.mark.parametrize(
     ("scheme", "name"),
     [("s3", "AWS_SKIP_SIGNATURE"), ("gs", "GOOGLE_SKIP_SIGNATURE"), ("az", "AZURE_SKIP_SIGNATURE")],

@@ -109,6 +109,25 @@ def test_what_is_no_credential_is_an_authorization_error(
     assert "html" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Length: 3\r\nContent-Encoding: gzip\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b'Content-Length: 41\r\n\r\n{"access_token": "a", "expires_in": 1e30}',
+        b'Content-Length: 43\r\n\r\n{"access_token": "a", "expires_in": 1e9999}',
+    ],
+    ids=["gzip", "chunks", "years", "infinity"],
+)
+def test_an_answer_that_cannot_be_used_is_an_authorization_error(
+    start: Start, environment: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    server = start(lambda request, wire: wire.send(b"HTTP/1.1 200 OK\r\n" + answer))
+    environment.setenv("GCE_METADATA_HOST", server.url.removeprefix("http://").rstrip("/"))
+    with pytest.raises(AuthorizationError, match="metadata service"):
+        instance_credentials("gs")
+
+
 def test_the_service_is_asked_if_auth_says_so(
     start: Start, environment: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,19 @@ def test_the_region_comes_from_the_profile(environment: pytest.MonkeyPatch, tmp_
     assert url_of("s3://maps") == "https://maps.s3.eu-south-2.amazonaws.com/"
 
 
+def test_the_endpoint_comes_from_the_profile_unless_the_environment_has_one(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text("[default]\nendpoint_url = http://minio.example:9000\n")
+    assert url_of("s3://maps") == "http://minio.example:9000/maps/"
+    assert url_of("gs://maps") == "https://storage.googleapis.com/maps/"
+    environment.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert url_of("s3://maps") == "https://maps.s3.us-east-1.amazonaws.com/"
+    environment.setenv("AWS_ENDPOINT_URL", "http://other.example")
+    assert url_of("s3://maps") == "http://other.example/maps/"
+
+
 def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AWS_ENDPOINT_URL", "http://minio.example:9000")
     assert url_of("s3://maps") == "http://minio.example:9000/maps/"
@@ -74,7 +87,7 @@ def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch
         ("s3://ali:open-sesame@maps/a", "no user and password"),
         ("s3://", "names no bucket"),
         ("s3:///a", "names no bucket"),
-        ("s3://maps:9000/a", "names no bucket"),
+        ("s3://maps:9000/a", "names no bucket: .*, and 'maps:9000' is no bucket's name"),
         ("s3://maps/a#b", "fragment"),
         ("s3://maps/a//b", "empty segment"),
         ("s3://maps/a/../b", "empty segment"),
@@ -87,6 +100,9 @@ def test_the_endpoint_comes_from_the_environment(environment: pytest.MonkeyPatch
         ("s3://maps?endpoint=ftp://open-sesame", "endpoint is a URL"),
         ("s3://maps?endpoint=https://ali:open-sesame@x", "endpoint is a URL"),
         ("s3://maps?endpoint=https://[open-sesame", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example%3F", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example%23", "endpoint is a URL"),
+        ("s3://maps?endpoint=https://minio.example/%0Aa", "endpoint is a URL"),
     ],
 )
 def test_what_names_no_bucket_is_refused_and_not_repeated(text: str, complaint: str) -> None:
@@ -117,3 +133,26 @@ def test_an_endpoint_without_a_bucket_is_refused() -> None:
         roots_of("https://data.example.org/", endpoint="https://minio.example")
     with pytest.raises(ValueError, match="roots at S3"):
         roots_of("gs://maps", region="eu-west-3")
+
+
+@pytest.mark.parametrize(
+    ("region", "url"),
+    [
+        ("eu-west-3", "https://maps.s3.eu-west-3.amazonaws.com/a/"),
+        ("cn-north-1", "https://maps.s3.cn-north-1.amazonaws.com.cn/a/"),
+        ("us-gov-west-1", "https://maps.s3.us-gov-west-1.amazonaws.com/a/"),
+        *((name, None) for name in ("us-east-1", "s3", "evil", "a.b-c-1", "eu-west-1/", "x@y-z-1")),
+        *((name, None) for name in ("", "EU-WEST-1", "eu-west-1\n", "eu-west-1#", "s3-eu-west-1")),
+    ],
+)
+def test_the_host_of_another_region_is_made_of_its_name(region: str, url: str | None) -> None:
+    bucket = BucketLocation.parse("s3://maps/a", None, "us-east-1").in_region(region)
+    assert (bucket and bucket.url) == url
+
+
+def test_another_region_at_an_endpoint_is_the_same_host() -> None:
+    bucket = BucketLocation.parse("s3://maps/a", "https://garage.example", "us-east-1")
+    moved = bucket.in_region("garage")
+    assert moved is not None
+    assert (moved.url, moved.region) == (bucket.url, "garage")
+    assert bucket.in_region("a b") is bucket.in_region("us-east-1") is None

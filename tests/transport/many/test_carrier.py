@@ -153,11 +153,18 @@ MISBEHAVIOR: dict[str, Answer] = {
     "too long": lambda request, wire: wire.response(body=BODY + b"x"),
     "endless": lambda request, wire: _endless(wire, b"0" * 10_000),
     "endless head": lambda request, wire: _endless(wire, b"Field: value\r\n" * 1000),
+    "interim answers without an end": lambda request, wire: _interim(request, wire, 10_000),
     "two lengths": _sent(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nContent-Length: 3\r\n\r\n"),
     "refused": lambda request, wire: wire.response(403, BODY),
     "redirected": lambda request, wire: wire.response(302, headers={"Location": "/else"}),
     "coded": lambda request, wire: wire.response(200, BODY, {"Content-Encoding": "br"}),
 }
+
+
+def _interim(request: Request, wire: Wire, count: int) -> None:
+    for _ in range(count):
+        wire.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    good(request, wire)
 
 
 def _endless(wire: Wire, piece: bytes) -> None:
@@ -294,10 +301,10 @@ def test_a_connection_that_the_host_has_closed_is_replaced(
         wire.close()
 
     session = session_at(start(closes).url)
-    for number in range(5):
-        [answer] = fetch_all(session, wanted(number))
-        if engine == "curl":
-            assert answer is not None
+    answers = [fetch_all(session, wanted(number))[0] for number in range(5)]
+    # A thread may find only by its request that a connection is closed.
+    failed = [number for number, answer in enumerate(answers) if answer is None]
+    assert failed == [] or (engine == "threads" and set(failed) <= {1, 3})
 
 
 def test_c23_long_bodies_are_requested_at_once(
@@ -325,8 +332,8 @@ def test_c23_long_bodies_are_requested_at_once(
 def test_a_slow_answer_adds_a_connection_until_there_are_enough() -> None:
     count = ConnectionCount(2, 4)
     counts = []
-    for began in (float("inf"), 0.0, 0.0, 0.0):
-        count.note_answer(began)
+    for waited in (0.0, 1.0, 1.0, 1.0):
+        count.note_answer(waited)
         counts.append(count.current)
     assert counts == [2, 3, 4, 4]
     count.reset()
@@ -370,6 +377,63 @@ def carrier_threads() -> CarrierThreads:
         for thread in threading.enumerate()
         if thread.name == "staticstore carrier" and thread not in before
     ]
+
+
+@pytest.mark.parametrize("value", ["€", "a\r\nX-More: b", "a\nX-More: b"])
+def test_a_request_that_cannot_be_sent_spoils_no_other(
+    start: Start, session_at: SessionAt, value: str
+) -> None:
+    class Naming(AuthBase):
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            request.headers["X-Name"] = value if str(request.url).endswith("/5") else "a"
+            return request
+
+    server = start(good)
+    session = session_at(server.url, auth=Naming())
+    answers = fetch_all(session, wanted(*range(9)))
+    assert [number for number, one in enumerate(answers) if one is None] == [5]
+    assert {one.headers["X-Name"] for one in server.requests} == {"a"}
+    assert not any("X-More" in one.headers for one in server.requests)
+
+
+def test_a_header_field_without_a_value_is_sent(start: Start, session_at: SessionAt) -> None:
+    server = start(good)
+    session = session_at(server.url, headers={"X-Empty": "", "X-Name": "a"})
+    assert None not in fetch_all(session, wanted(*range(3)))
+    assert {one.headers["X-Empty"] for one in server.requests} == {""}
+
+
+@pytest.mark.parametrize("auth", [None, HTTPBasicAuth("ali", "sesame"), HTTPDigestAuth("a", "b")])
+def test_a_host_that_is_not_in_ascii_is_asked_by_its_name_in_idna(
+    start: Start, session_at: SessionAt, auth: AuthBase | None
+) -> None:
+    proxy = start(good)
+    session = session_at("http://bücher.example/", proxies={"http": proxy.url}, auth=auth)
+    answers = fetch_all(session, wanted(*range(3)))
+    assert [one and one.body for one in answers] == [None if _is_digest(auth) else BODY] * 3
+    targets = {one.target for one in proxy.requests}
+    assert all(one.startswith("http://xn--bcher-kva.example/") for one in targets)
+    assert targets
+
+
+def _is_digest(auth: AuthBase | None) -> bool:
+    return isinstance(auth, HTTPDigestAuth)  # which was not challenged here
+
+
+def test_without_threads_requests_are_left_to_be_sent_singly(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        if self.name.startswith("staticstore"):
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    begin = threading.Thread.start
+    session = session_at(start(good).url)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert fetch_all(session, wanted(1, 2)) == [None, None]
+    assert None not in fetch_all(session, wanted(1, 2))
 
 
 # -- cancel and close --------------------------------------------------------------------------
@@ -425,7 +489,7 @@ STALLS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("stage", STALLS)
-def test_e17_closing_the_session_ends_all_requests_at_once(
+def test_e20_closing_the_session_ends_all_requests_at_once(
     start: Start, session_at: SessionAt, stage: str
 ) -> None:
     asked = threading.Event()
@@ -443,7 +507,7 @@ def test_e17_closing_the_session_ends_all_requests_at_once(
     assert all(isinstance(one.outcome, NotConnectedError) for one in ended)
 
 
-def test_e17_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
+def test_e20_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]
         for line in waiting:
@@ -459,7 +523,7 @@ def test_e17_closing_the_session_ends_requests_that_are_connecting(session_at: S
             line.close()
 
 
-def test_e17_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
+def test_e20_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         session, noted = session_at(f"https://127.0.0.1:{silent.getsockname()[1]}/"), Noted()
         submit(session, wanted(1), noted.put)
@@ -640,11 +704,11 @@ def test_request_finished_is_sent_by_the_thread_that_waits(start: Start) -> None
         seen.append((url[-1], threading.current_thread()))
         # What a handler requests comes by the same carrier.
         assert isinstance(store, StaticStore)
-        assert dict(store.read_many("ab")) == {"a": BODY, "b": BODY}
+        assert dict(store.read_many(["a", "b"])) == {"a": BODY, "b": BODY}
 
     with StaticStore(start(site).url, poll_interval=0) as store:
         with request_finished.connected_to(note, sender=store):
-            assert dict(store.read_many("ab")) == {"a": BODY, "b": BODY}
+            assert dict(store.read_many(["a", "b"])) == {"a": BODY, "b": BODY}
         assert sorted(url for url, _ in seen) == ["a", "b"]
         assert {thread for _, thread in seen} == {threading.current_thread()}
 
@@ -669,7 +733,7 @@ def test_e4_a_child_has_a_carrier_of_its_own(start: Start, session_at: SessionAt
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
+def test_e20_a_child_that_ends_leaves_the_connections_of_its_parent(
     start: Start, session_at: SessionAt, certificates: Certificates, scheme: str
 ) -> None:
     context = certificates.context(certificates.server) if scheme == "https" else None
@@ -690,7 +754,7 @@ def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
     assert server.connections == before
 
 
-def test_e17_requests_under_way_at_a_fork_are_sent_again_by_the_child(
+def test_e20_requests_under_way_at_a_fork_are_sent_again_by_the_child(
     start: Start, session_at: SessionAt
 ) -> None:
     both = threading.Event()
@@ -709,7 +773,6 @@ def test_e17_requests_under_way_at_a_fork_are_sent_again_by_the_child(
 _EXIT = """
 import sys
 from staticstore.transport.http.root import Root
-from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
 from staticstore.transport.many.batch import submit
 from staticstore.transport.many.request import SizedRequest
@@ -721,7 +784,7 @@ sys.stdin.readline()
 """
 
 
-def test_e17_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
+def test_e20_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
     asked = threading.Event()
 
     def stalls(request: Request, wire: Wire) -> None:
@@ -744,3 +807,25 @@ def test_e17_the_interpreter_can_exit_while_requests_run(start: Start, engine: s
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_finalizer_within_the_lock_may_close_the_carrier(
+    start: Start, session_at: SessionAt
+) -> None:
+    """The garbage collector may run one in any thread, at any allocation."""
+
+    class Closing(SubmittedRequest):
+        @property
+        def has_ended(self) -> bool:
+            carriers.close()
+            return False
+
+    session, noted = session_at(start(good).url), Noted()
+    carriers, template = session.companion(Carriers), session.template()
+    assert template is not None
+    carrier = carriers.choose()
+    one = Closing(template, wanted(1)[0], noted.put)
+    Call(lambda: carrier.submit([one])).result(TIMEOUT)
+    assert noted.get(timeout=TIMEOUT) is one
+    with pytest.raises(NotConnectedError):
+        carrier.submit([one])
