@@ -17,7 +17,7 @@ from ..documents.packs import (
     pack_values,
     unchanged_places,
 )
-from ..folder.retention import copies_of, packs_of
+from ..folder.retention import copies_of, named_by_entries
 
 if TYPE_CHECKING:
     from ...index.hidden import CompressedCopy, Place
@@ -41,7 +41,7 @@ class EntryOptions(NamedTuple):
     def concern(self, old: Index) -> bool:
         """Return whether there are such files, or will be, given the last index."""
         is_wanted = self.packing is not None or bool(self.compressing.patterns)
-        return is_wanted or bool(packs_of(old)) or bool(copies_of(old))
+        return is_wanted or bool(named_by_entries(old).hrefs)
 
 
 class EntryFiles(NamedTuple):
