@@ -38,9 +38,11 @@ CLASSES = [name for name in staticstore.__all__ if inspect.isclass(getattr(stati
 INNER = {
     "Change": {"after", "before"},
     "Index": {
-        "changed_by", "checked", "checking", "contents_of", "differing_keys", "differs",
-        "document", "is_canonical", "is_checked", "is_document", "keys_from", "keys_of_other_bytes",
-        "lines", "only", "packed_entries", "raw", "readable", "refusal", "shares_with", "stored",
+        "changed_by", "checked", "checking", "content_of", "contents_of", "described",
+        "differing_keys", "differs", "document", "is_canonical", "is_checked", "is_document",
+        "keys_from",
+        "keys_of_other_bytes", "lines", "only", "packed_entries", "raw", "readable", "refusal",
+        "shares_with", "stored",
     },
     "PublishedAt": {"read"},
     "URLValue": {"remote_value"},

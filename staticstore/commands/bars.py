@@ -1,9 +1,11 @@
-"""Progress bars: one for the total, and one for each large value in transfer."""
+"""Progress: a bar for the total and for each large value in transfer, and all requests."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import Self
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Self
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -20,7 +22,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
-__all__ = ["Bars", "shortened"]
+from ..signals import request_finished
+
+if TYPE_CHECKING:
+    from ..errors import StoreError
+
+__all__ = ["Bars", "requests_shown", "shortened"]
 
 _LARGE_BYTES = 1 << 23  # a smaller value has arrived before its name can be read
 _MOST_COLUMNS = 40  # of a name, and of a bar
@@ -142,3 +149,27 @@ class Bars:
             elif len(self._running) < self._room and (total is None or total >= _LARGE_BYTES):
                 task = self._progress.add_task(name, total=total, completed=done)
                 self._running[name] = task
+
+
+@contextlib.contextmanager
+def requests_shown(log: Callable[[str], object]) -> Iterator[None]:
+    """Log each request that ends while the block lasts, as with ``-vv``."""
+
+    def show(
+        store: object,
+        *,
+        method: str,
+        url: str,
+        status: int | None,
+        bytes: int,
+        seconds: float,
+        attempt: int,
+        error: StoreError | None,
+    ) -> None:
+        answer = "no answer" if status is None else str(status)
+        text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
+        text += f", attempt {attempt}" if attempt > 1 else ""
+        log(text if error is None else f"{text}: {error.args[0]}")
+
+    with request_finished.connected_to(show):
+        yield

@@ -22,7 +22,6 @@ from .. import tuning
 from ..client.access import IndexDownload
 from ..client.store import StaticStore, download_index_by
 from ..errors import StoreError
-from ..signals import request_finished
 from .credentials import (
     NetrcFile,
     bucket_options,
@@ -77,6 +76,8 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
+    #: Other origins that the site may lead to; "any" among them for all.
+    origins: tuple[str, ...] = ()
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
@@ -98,8 +99,12 @@ class CommonOptions:
         Without a cache, `parts` is where an interrupted download of the index can resume from.
         """
         access = self._access(url, *self.copies)
+        new_store: Callable[..., StaticStore] = StaticStore
+        if self.origins:
+            origins = "any" if "any" in self.origins else self.origins
+            new_store = functools.partial(StaticStore, origins=origins)
         try:
-            store = StaticStore(
+            store = new_store(
                 [url, *self.copies],
                 poll_interval=poll_interval,
                 lazy=lazy,
@@ -109,7 +114,8 @@ class CommonOptions:
                 region=self.region,
             )
         except ValueError as error:
-            hint = "URL or --copy" if self.copies else "URL"
+            given = {"--copy": self.copies, "--origin": self.origins}
+            hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
             download_index_by(store, IndexDownload(parts, progress))
@@ -167,29 +173,9 @@ def _keep_in_output(context: click.Context, parameter: click.Parameter, value: A
     output = context.ensure_object(CommonOptions).output
     setattr(output, parameter.name, value)
     if parameter.name == "verbose" and value > 1 and not context.resilient_parsing:
-        context.with_resource(_requests_shown(output))
+        from .bars import requests_shown  # slow to import
 
-
-@contextlib.contextmanager
-def _requests_shown(output: Output) -> Iterator[None]:
-    def show(
-        store: object,
-        *,
-        method: str,
-        url: str,
-        status: int | None,
-        bytes: int,
-        seconds: float,
-        attempt: int,
-        error: StoreError | None,
-    ) -> None:
-        answer = "no answer" if status is None else str(status)
-        text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
-        text += f", attempt {attempt}" if attempt > 1 else ""
-        output.log(text if error is None else f"{text}: {error.args[0]}")
-
-    with request_finished.connected_to(show):
-        yield
+        context.with_resource(requests_shown(output.log))
 
 
 def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -258,7 +244,17 @@ def site_options(function: _Function) -> _Function:
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
     options = (host_options, copy_option, cache_option(default=None), _values_option)
-    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
+    return click.argument("url", type=SITE_URL)(_decorate(function, *options, _origin_option))
+
+
+_origin_option = _common_option(
+    "--origin",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    callback=_keep,
+    help="Another host that values of the site may be on, or any; may be repeated.",
+)
 
 
 _values_option = _common_option(

@@ -221,9 +221,13 @@ class Index(Queries):
 
     def _described(self, key: str, raw: Raw) -> tuple[dict[str, Any], Content]:
         entry = codec.decode(raw)
-        content = self.stored.content_of(key, entry)
+        content = self.content_of(key, entry)
         hide(entry)
         return entry, content
+
+    def content_of(self, key: str, entry: Mapping[str, Any]) -> Content:
+        """Read what a decoded entry, that of a key, says of its value's bytes."""
+        return self.stored.content_of(key, entry)
 
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.

@@ -178,6 +178,11 @@ class ViewIndex(Index):
                     return raw
         return None
 
+    def content_of(self, key: str, entry: Mapping[str, Any]) -> Content:
+        """Read what a decoded entry says of its value's bytes; see `Index.content_of`."""
+        number, inner = self.find(key) or (0, key)
+        return self.members[number].content_of(inner, entry)
+
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values."""
         wanted = list(keys)
@@ -368,8 +373,6 @@ class ViewIndex(Index):
             if inner is not None and inner in member:
                 yield key
 
-    # -- differences ---------------------------------------------------------------------
-
     def keys_of_other_bytes(self, other: Index, *, is_final: bool = True) -> Iterator[str]:
         """Yield the keys whose raw entries differ; members that both share are not read."""
         if not isinstance(other, ViewIndex) or other.parts != self.parts:
@@ -384,9 +387,7 @@ class ViewIndex(Index):
         }
         for key in keys:
             own, others = self.raw(key), other.raw(key)
-            if own is others:
-                continue
-            if own is None or others is None or bytes(own) != bytes(others):
+            if own is not others and (own is None or others is None or bytes(own) != bytes(others)):
                 yield key
 
 

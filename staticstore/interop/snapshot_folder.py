@@ -189,8 +189,10 @@ def _digest_of(site: SnapshotReading, prefix: str) -> str | None:
         return None
     index, digest = site.snapshot, hashlib.sha256()
     for key, content in _contents(index, _keys(index, prefix, prefix)):
-        # A value without a digest is known by its size and time.
-        line = f"{key}\n{content.size} {content.sha256 or content.modified}\n"
+        # A value without a digest is known by its size, its time and its place.
+        place = content.placed and content.placed.href
+        known = content.sha256 or f"{content.modified} {place}"
+        line = f"{key}\n{content.size} {known}\n"
         digest.update(line.encode())
     return digest.hexdigest()
 

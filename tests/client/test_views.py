@@ -628,3 +628,16 @@ def test_a_view_polls_over_http_like_its_members(site: MemorySite) -> None:
         assert len(site.server.requests) == requests
         assert view.to_bytes("a") == b"a"
         assert site.requests("data/maps/a")
+
+
+def test_a_view_reads_placed_values_and_tells_of_their_places(tmp_path: Path) -> None:
+    write_index(tmp_path, {"a/b": {"placed": {"href": "data:,one"}}})
+    with StaticStore(tmp_path, poll_interval=0) as store:
+        below = store.below("a/")
+        changes = below.watch(timeout=0)
+        assert dict(below.read_many(["b"])) == {"b": b"one"}
+        assert below["b"].open().read() == b"one"
+        write_index(tmp_path, {"a/b": {"placed": {"href": "data:,two"}}})
+        store.update_index()
+        assert [change.key for change in changes] == ["b"]
+        assert below["b"].read() == b"two"

@@ -6,7 +6,10 @@ network namespace: an error of the store does not count if a server got a reques
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pickle
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,6 +146,64 @@ def redirected_to_tls(certificates: Certificates) -> Seen:
         with pytest.raises(TransportError) as caught:
             store.connect(**CONNECT, verify=certificates.authority)
         return Seen(caught.value, None, len(other.requests), len(root.requests))
+
+
+def placed(
+    here: str,
+    there: str,
+    written: str | None = None,
+    *,
+    read: str = "read",
+    engine: str = "threads",
+    origins: Any = "any",
+) -> Seen:
+    """Let the index of a site say that its values are at another address."""
+    with ExitStack() as stack:
+        other = stack.enter_context(RawServer(SITE, host=there))
+        host = written or (f"[{there}]" if ":" in there else there)
+        url = f"http://{host}:{other.port}/"
+        entries = {
+            key: {**one, "placed": {"href": f"{url}data/{key}"}}
+            for key, one in json.loads(FILES["index.json"]).items()
+        }
+        site = serve_files({"index.json": json.dumps(entries).encode()})
+        root = stack.enter_context(RawServer(site, host=here))
+        store = _store(stack, root.url, {"origins": [url] if origins == "there" else origins})
+        store.connect(**CONNECT)
+        stack.enter_context(sending_by(engine))
+        error, data = None, None
+        try:
+            data = READS[read](store)
+        except StoreError as caught:
+            error = caught
+        return Seen(error, data, other.connections, len(root.requests))
+
+
+def rebound_over_tls(certificates: Certificates, engine: str) -> Seen:
+    """Give a public root with TLS a private address, and count the connections to it."""
+    with ExitStack() as stack:
+        resolve("site.example", PUBLIC)
+        context = certificates.context(certificates.server)
+        root = stack.enter_context(RawServer(SITE, host=PUBLIC, ssl_context=context))
+        received = bytearray()
+        listener = stack.enter_context(socket.create_server((PRIVATE, root.port)))
+        store = _store(stack, f"https://site.example:{root.port}/", {})
+        store.connect(**CONNECT, verify=False)
+        resolve("site.example", PRIVATE)
+        root.stop()
+        stack.enter_context(sending_by(engine))
+        listener.settimeout(0.0)
+        error = None
+        try:
+            READS["many"](store)
+        except StoreError as caught:
+            error = caught
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    received += connection.recv(1 << 12)
+        return Seen(error, bytes(received), 0, 0)
 
 
 def rebound(first: str, then: str, *, read: str, engine: str = "threads", **options: Any) -> Seen:
@@ -307,6 +368,47 @@ def test_d10_other_named_origins_do_not_allow_it(namespace: Namespace, origins: 
     assert seen.requests == 0
 
 
+# -- what an index says ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", INNER)
+@pytest.mark.parametrize("read", ["read", "many", "ranges"])
+def test_d10_a_place_at_an_internal_address_is_refused(
+    namespace: Namespace, address: str, read: str
+) -> None:
+    for engine in ENGINES:
+        seen = namespace.run(placed, PUBLIC, address, read=read, engine=engine)
+        assert isinstance(seen.error, TransportError)
+        assert f"the inner address {address}; if" in str(seen.error)
+        assert seen.data is None
+
+
+@pytest.mark.parametrize("written", ["intranet.example", "[::ffff:127.0.0.1]", "127.1", "0"])
+def test_d10_it_is_refused_under_every_name(namespace: Namespace, written: str) -> None:
+    namespace.run(resolve, "intranet.example", "127.0.0.1")
+    seen = namespace.run(placed, PUBLIC, "127.0.0.1", written)
+    assert "the inner address " in str(seen.error)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "origins"),
+    [
+        (PUBLIC, OTHER, "any"),
+        (PUBLIC, PUBLIC_6, "any"),
+        (PRIVATE, "127.0.0.1", "any"),
+        (PUBLIC, PRIVATE, "there"),
+        (PRIVATE, PUBLIC, "there"),
+    ],
+)
+def test_d10_other_places_are_read(
+    namespace: Namespace, here: str, there: str, origins: str
+) -> None:
+    for read in ("read", "many", "ranges"):
+        seen = namespace.run(placed, here, there, read=read, origins=origins)
+        assert seen.error is None
+        assert seen.data is not None
+
+
 # -- names that change their address ---------------------------------------------------
 
 
@@ -328,6 +430,15 @@ def test_d10_a_rebound_root_is_refused_by_each_engine(namespace: Namespace, engi
     seen = namespace.run(rebound, PUBLIC, PRIVATE, read="many", engine=engine)
     assert "has become the inner address" in str(seen.error)
     assert seen.requests == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_d10_a_rebound_root_gets_no_byte_of_a_handshake(
+    namespace: Namespace, tmp_path: Path, engine: str
+) -> None:
+    seen = namespace.run(rebound_over_tls, write_certificates(tmp_path), engine)
+    assert "has become the inner address" in str(seen.error)
+    assert seen.data == b""
 
 
 @pytest.mark.parametrize("engine", ENGINES)

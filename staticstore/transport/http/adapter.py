@@ -253,11 +253,15 @@ class Perimeter:
         self.origin = origin
         self._named = frozenset[Origin]() if isinstance(origins, str) else _as_sent(origins)
         # Each is only ever set, so that no thread can undo what another has seen.
-        self._was_inner = self._was_public = False
+        self._was_inner = self._was_public = self._has_refused = False
 
     @property
-    def knows_root(self) -> bool:
-        """Whether there was a connection to the root."""
+    def is_in_doubt(self) -> bool:
+        """Whether an address was refused without knowing whether the root is public."""
+        return self._has_refused and not self._knows_root
+
+    @property
+    def _knows_root(self) -> bool:
         return self._was_inner or self._was_public
 
     def is_named(self, origin: Origin) -> bool:
@@ -291,11 +295,12 @@ class Perimeter:
                 self._was_public = True
         if not inner or (self._was_inner and not self._was_public):
             return
-        if is_root and not self.knows_root:  # the first connection is to be made
+        if is_root and not self._knows_root:  # the first connection is to be made
             return
         origin = origin_of(url)
         if self.is_named(origin):
             return
+        self._has_refused = True
         what = "has become" if is_root else "leads to"
         raise InnerAddressError(
             f"refused: this public site {what} the inner address {address}; if that is right, "

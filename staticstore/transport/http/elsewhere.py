@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ...index.placed import Placed
     from .response import Response
+    from .template import RequestTemplate
     from .wire import Deadline, Wire
 
 __all__ = ["DataRoot", "Elsewhere", "Location", "locate", "placed_url"]
@@ -91,8 +93,9 @@ def locate(placed: Placed, first: Session, key: str | None = None) -> Location:
         if not _is_in_folder(root, url):
             raise _refusal("its place is not in the folder of the site", root.url, key)
         return Location(first, url[len(root.url) :])
-    if problem := href_problem(url, https_only=https_only):  # such as a base of another scheme
-        raise _refusal(problem, root.url, key)
+    problem = href_problem(url, https_only=https_only)  # such as a base of another scheme
+    if problem or not origin.scheme:
+        raise _refusal(problem or "its place is not a URL", root.url, key)
     if origin == root.origin:
         if url.startswith(root.url) and not urlsplit(url).query:
             return Location(first, url[len(root.url) :])
@@ -211,6 +214,13 @@ class _OtherSession(Session):
         super().__init__(root, options, wires=first.wires, is_alone=first.is_alone)
         self._first = first
 
+    def template(self) -> RequestTemplate | None:
+        """Return what all requests have in common: `Session.template`; None if it is refused."""
+        try:
+            return super().template()
+        except TransportError:  # a single request says why
+            return None
+
     def request(
         self,
         method: str,
@@ -221,14 +231,24 @@ class _OtherSession(Session):
         key: str | None = None,
         is_retried: bool = True,
     ) -> Response:
-        """Send a request as `Session.request`, once it is known whether the root is public.
+        """Send a request as `Session.request`; if need be, ask first whether the root is public.
 
-        In a process that has only read the index, from a pickle or a cache, it is not.
+        It is not known in a process that has the index from a pickle or a cache.
         """
         first = self._first
-        if not (first.root.is_local or first.sender.perimeter.knows_root):
-            with contextlib.suppress(StoreError):
-                first.request("HEAD", "", is_retried=False).close()
-        return super().request(
-            method, url_path, headers=headers, deadline=deadline, key=key, is_retried=is_retried
+        send = functools.partial(
+            super().request,
+            *(method, url_path),
+            headers=headers,
+            deadline=deadline,
+            key=key,
+            is_retried=is_retried,
         )
+        try:
+            return send()
+        except TransportError:
+            if first.root.is_local or not first.sender.perimeter.is_in_doubt:
+                raise
+        with contextlib.suppress(StoreError):
+            first.request("HEAD", "", is_retried=False).close()
+        return send()

@@ -39,8 +39,6 @@ __all__ = ["CurlCarrier"]
 _LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
-# pycurl duplicates its descriptor, and drops it.
-_LentSocket = type("_LentSocket", (socket.socket,), {"__del__": socket.socket.close})
 _MOST_HEADS = 100  # before one body: interim answers have heads, too
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
@@ -219,6 +217,13 @@ def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
         left, good, bad = multi.info_read()
         yield from ((handle, pycurl.E_OK) for handle in good)
         yield from ((handle, error) for handle, error, _ in bad)
+
+
+class _LentSocket(socket.socket):
+    # pycurl duplicates its descriptor, and drops it.
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _open(check: PeerCheck, purpose: int, address: Any) -> Any:

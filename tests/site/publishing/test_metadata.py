@@ -164,6 +164,13 @@ def test_a_circle_is_refused() -> None:
         read_metadata({"a": {"f": circle}})
 
 
+def test_metadata_cannot_say_that_a_value_is_elsewhere() -> None:
+    with pytest.raises(StoreError, match="'a': field 'placed' would say that the value is else"):
+        read_metadata({"a": {"placed": {"href": "https://other.example.org/a"}}})
+    fields = {"placed": "by hand"}
+    assert read_metadata({"a": fields}).fields_of("a") == fields
+
+
 @pytest.mark.parametrize("field", ["size", "sha256", "modified", "media_type", "packed"])
 def test_what_the_publisher_writes_cannot_be_given(field: str) -> None:
     with pytest.raises(StoreError, match=f"'a': field '{field}' is written by the publisher"):
