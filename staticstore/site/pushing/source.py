@@ -26,7 +26,7 @@ from ..exports import noted_exports
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
 from ..folder.notes import digest_in_state, read_notes
-from ..folder.retention import packs_of
+from ..folder.retention import copies_of, packs_of
 from ..folder.scan import scan
 from ..folder.site_folder import SiteFolder, link_problem
 from ..guards import first_few
@@ -154,9 +154,17 @@ class PushSource:
                 raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
             yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
 
+    def copies(self) -> Iterator[Upload]:
+        """Yield the uploads of the compressed copies that the index names."""
+        found = {copy.href: copy for copy in copies_of(self.index).values()}
+        for href, copy in sorted(found.items()):
+            # Never with a content coding: readers verify the bytes as they are.
+            served = Served("application/zstd", _IMMUTABLE)
+            yield Upload(href, self.folder.root / href, copy.size, copy.sha256, served)
+
     def digest_named(self) -> list[Upload]:
         """Return the uploads of all files named by their digest."""
-        return [*self.packs(), *map(self._named, self.documents)]
+        return [*self.packs(), *self.copies(), *map(self._named, self.documents)]
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages; each must end before the next."""
@@ -166,7 +174,7 @@ class PushSource:
             (Role.INDEX,),
         )
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
-        return [list(self.packs()), *named]
+        return [[*self.packs(), *self.copies()], *named]
 
     def _named(self, document: Document) -> Upload:
         served = Served(served_type(document.href), _IMMUTABLE)
