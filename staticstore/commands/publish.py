@@ -334,7 +334,8 @@ def _check(site: str, output: Output, data: str | None) -> None:
     for key, reason in report.wrong:
         output.line(Cell("wrong", "red"), key, reason)
     for key in report.extra:
-        output.line(Cell("extra", "yellow"), key, "is not in the index: publish the site again")
+        reason = "is not in the index: publish the site again, unless it has expired"
+        output.line(Cell("extra", "yellow"), key, reason)
     if report.wrong:
         raise IntegrityError(
             f"{count_text(len(report.wrong), 'file')} not as index and head say: "

@@ -180,6 +180,20 @@ class LastPublish:
                 return last if are_packs and all(map(is_copy_href, last.copies)) else None
         return None
 
+    @classmethod
+    def expired_keys(cls, folder: SiteFolder, index: str) -> frozenset[str]:
+        """Return the keys that the publish of an index left out because they had expired.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The site.
+        index : str
+            The sha256 of the index, lowercase hex; none are known of one that is not the last.
+        """
+        last = cls.read(folder)
+        return frozenset(last.report.expired if last is not None and last.index == index else ())
+
     def is_current(self, folder: SiteFolder, given: str) -> bool:
         """Return whether the site is as it was left, nothing has expired, and `given` is equal."""
         try:

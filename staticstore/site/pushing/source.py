@@ -25,6 +25,7 @@ from ..documents.packs import pack_digest
 from ..exports import noted_exports
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
+from ..folder.last_publish import LastPublish
 from ..folder.notes import digest_in_state, read_notes
 from ..folder.retention import copies_of, packs_of
 from ..folder.scan import scan
@@ -100,7 +101,7 @@ class PushSource:
         index, head = Index.parse(body), Head.parse(head_body)
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
-        files, stale = _values(folder, index)
+        files, stale = _values(folder, index, head)
         about, changed = _about(folder, head)
         exports, outdated = _exports(folder, head)
         problems += stale + changed + outdated
@@ -258,10 +259,13 @@ def _exports(folder: SiteFolder, head: Head) -> tuple[list[Upload], list[tuple[s
     return exports, outdated
 
 
-def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
+def _values(
+    folder: SiteFolder, index: Index, head: Head
+) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
     # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
     # hashes what is uploaded.
     found = scan(folder.data, published=index, exempts=lambda _: True)
+    expired = LastPublish.expired_keys(folder, head.index.sha256)
     known = read_notes(folder.notes).digests()
     noted = {
         file.key: digest_in_state(known, file.key, file.size, file.mtime_ns, file.inode)
@@ -275,7 +279,8 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
         outcome = hashed[key] if digest is None else digest
         if isinstance(outcome, FileDigest):
             if key not in contents:
-                stale.append((data + key, "it is not in the index"))
+                if key not in expired:
+                    stale.append((data + key, "it is not in the index"))
             elif (contents[key].size, contents[key].sha256) != (outcome.size, outcome.sha256):
                 stale.append((data + key, "it differs from the index"))
         elif key in contents:
