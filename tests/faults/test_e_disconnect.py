@@ -620,7 +620,8 @@ def test_e1_a_stalled_reader_does_not_block_the_server(site: MemorySite) -> None
 
 
 @pytest.mark.parametrize(
-    "reads", ["next(store.read_many(list('aaaab')))", "next(store.multiget_data(list('aaaaaaaaab')))"]
+    "reads",
+    ["next(store.read_many(list('aaaab')))", "next(store.multiget_data(list('aaaaaaaaab')))"],
 )
 def test_e1_values_being_fetched_ahead_do_not_block_the_exit_of_the_interpreter(
     start: Callable[..., RawServer], reads: str
