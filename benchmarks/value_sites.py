@@ -6,6 +6,7 @@ packed      the small values, published with packs
 chunks      24 values of 4 MiB
 mebibytes   200 values of 1 MiB
 columns     a table in Parquet, if pyarrow is installed
+features    a GeoJSON of roads, with a compressed copy if that can be made
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from array import array
 from pathlib import Path
 
 from staticstore import publish
+from staticstore.zstd import find_zstd
 
 __all__ = [
     "COLUMN",
+    "FEATURES",
     "LARGE",
     "RANGED",
     "SMALL_SIZE",
@@ -35,6 +38,8 @@ LARGE, RANGED = "large.bin", "ranged.bin"
 SMALL_SIZE = 1 << 10
 _CHUNKS = 24
 TABLE, COLUMN = "table.parquet", "c2"
+FEATURES = "roads.geojson"
+_FEATURES_ONCE = 4_000  # about 2 MB, repeated: frames are compressed each by itself
 _PIECE = 1 << 20
 
 
@@ -47,6 +52,7 @@ def make_value_sites(
     rows: int = 1_512_500,
     chunk: int = 4 << 20,
     mebibytes: int = 200,
+    features: int = 100_000_000,
 ) -> None:
     """Make a folder for each state.
 
@@ -64,6 +70,8 @@ def make_value_sites(
         Bytes of each of 24 values.
     mebibytes : int
         The number of values of 1 MiB.
+    features : int
+        Bytes of the GeoJSON.
     """
     chance = random.Random(1)
     data = folder / "values" / "data"
@@ -90,9 +98,29 @@ def make_value_sites(
     _write_table(folder / "columns" / "data" / TABLE, rows)
     publish(folder / "columns")
 
+    (folder / "features" / "data").mkdir(parents=True)
+    (folder / "features" / "data" / FEATURES).write_bytes(_roads(features))
+    publish(folder / "features", compress="*.geojson" if find_zstd() else None)
+
     packed = folder / "packed"
     shutil.copytree(data / "small", packed / "data" / "small", copy_function=os.link)
     publish(packed, pack=True)
+
+
+def _roads(size: int) -> bytes:
+    chance = random.Random(1)
+    lines = []
+    for number in range(_FEATURES_ONCE):
+        x, y, ring = chance.uniform(5, 15), chance.uniform(45, 50), []
+        for _ in range(20):
+            x, y = x + chance.gauss(0, 0.0008), y + chance.gauss(0, 0.0006)
+            ring.append([round(x, 5), round(y, 5)])
+        kind = chance.choice(["residential", "service", "track", "path"])
+        properties = {"id": number, "class": kind, "name": None, "surface": "asphalt"}
+        geometry = {"type": "LineString", "coordinates": ring}
+        lines.append({"type": "Feature", "properties": properties, "geometry": geometry})
+    text = ",\n".join(map(json.dumps, lines)).encode() + b",\n"
+    return (text * (size // len(text) + 1))[:size]
 
 
 def size_of(url: str) -> int:

@@ -163,6 +163,18 @@ READ_BLOCK_BYTES = 1 << 15
 READ_AHEAD_BYTES = 1 << 26
 READ_AHEAD_AFTER_ONE_BYTES = 1 << 22  # one long read does not mean that another one follows
 CACHED_PART_BYTES = 1 << 18  # longer parts are streamed past the cache.  benchmark: sequential
+# A part that is read by a compressed copy must save so many bytes for the request of the seek
+# table, which a session asks for once.  Smaller: more waits.  benchmark: compressed
+SEEK_TABLE_COST_BYTES = 1 << 17
+# After so many failures in a row, or after one of the same copy, values are read themselves for a
+# time.  Fewer: a single bad copy stops all; more: more requests for nothing
+COPY_FAILURES = 3
+FAILED_COPIES_ENTRIES = 1 << 10  # remembered
+NO_COPIES_SECONDS = 300.0
+SEEK_TABLES_BYTES = 1 << 22  # of tables, kept.  More: fewer requests, more memory
+# A value that is opened is read by a copy of at most this part of its bytes: short reads then
+# fetch a frame in place of a block.  benchmark: compressed
+COMPRESSED_OPEN_PART = 1 / 2
 RANGE_AT_ONCE_BYTES = 1 << 23  # longer ranges are streamed one by one: less memory
 
 # ---- Client: many values
@@ -322,6 +334,8 @@ PREDECESSOR_DOCUMENT_SECONDS = 300.0
 # A publish in which no larger part of the files has changed writes only their lines anew.
 # Larger: one that is slower than writing all of them.  benchmark: publish-changed
 UPDATED_MOST_PART = 1 / 8
+# Of Zstandard.  Higher: slower to publish, a little shorter.  benchmark: compressed
+COMPRESSION_LEVEL = 9
 DIGESTED_ROWS = 4096  # of a mapping of metadata, together: more take more memory
 SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
 SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups

@@ -61,6 +61,7 @@ CONTENDERS = {
     "few-far": ("ours, with `fast`", "ours"),
     "calls-tls": ("ours, with `fast`", "ours"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
+    "compressed-near": ("read, compressed", "read_many, plain", "4 MiB of it, compressed"),
     "column": ("ours",),
     "zarr-10": ("ours", "FsspecStore, http"),
     "zarr-sharded": ("ours, with `fast`",),
@@ -91,7 +92,8 @@ CONTENDERS = {
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("states")
     make_states(folder, entries(COUNT))
-    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000, chunk=2000)
+    sizes = {"rows": 1000, "chunk": 2000, "features": 6_000_000}
+    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, **sizes)
     make_copy_sites(folder, large=3 << 20, small=20, many=30)
     make_array_sites(folder, small=20, large=1, shards=1)
     make_channels(folder, COUNT)

@@ -26,13 +26,17 @@ UNITS = {
     "FACTOR", "FAILURES", "FIELDS", "FILES", "HINTS", "ITEMS", "KEYS", "LEAVES", "LEVELS", "LINKS",
     "MEMBERS", "MILLISECONDS", "NANOSECONDS", "ORIGINS", "PART", "PARTS", "PIXELS", "POLLS",
     "PROBLEMS", "PROCESS", "RANKS", "RATIO", "REDIRECTS", "REQUESTS", "RETRIES", "ROWS", "SECOND",
-    "SECONDS", "SHARDS", "STREAMS", "SUMS", "TEXTS", "THREADS", "TRIES", "VALUES", "WARNINGS",
-    "WORKERS", "BYTE", "DAYS", "MICROSECONDS", "BATCHES", "ATTEMPTS", "FRAMES", "LINES",
-    "SESSIONS", "HEADS",
+    "SECONDS", "SESSIONS", "SHARDS", "STREAMS", "SUMS", "TEXTS", "THREADS", "TRIES", "VALUES",
+    "WARNINGS", "WORKERS", "BYTE", "DAYS", "FRAMES", "HEADS", "LINES", "MICROSECONDS", "BATCHES",
+    "ATTEMPTS",
 }  # fmt: skip
 
-# Numbers that are no quantities: a modulus, a version, permissions, an upper end of integers.
-NO_QUANTITIES = {"_SUM_MODULUS", "_VERSION", "OWN_MODE", "_MOST_INTEGER"}
+# Numbers that are no quantities: a modulus, a version, permissions, an upper end of integers, a
+# level, bits.
+NO_QUANTITIES = {
+    *("_SUM_MODULUS", "_VERSION", "OWN_MODE", "_MOST_INTEGER", "COMPRESSION_LEVEL"),
+    *("_HAS_CHECKSUMS", "_RESERVED"),
+}
 
 
 def _numbers(text: str) -> Iterator[str]:

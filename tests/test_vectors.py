@@ -167,7 +167,7 @@ def test_a_key_has_the_url(case: dict[str, Any]) -> None:
     assert (url, root.userinfo) == (case["url"], tuple(case.get("user", ())) or None)
 
 
-FACTS = ("size", "sha256", "modified", "media_type", "pack", "placed")
+FACTS = ("size", "sha256", "modified", "media_type", "pack", "placed", "stored")
 
 
 @pytest.mark.parametrize("case", read("entries.json")["cases"], ids=lambda case: case["entry"])
@@ -185,6 +185,7 @@ def test_an_entry_means(case: dict[str, Any]) -> None:
         "media_type": parse_media_type(entry.get("media_type")),
         "pack": None if content.place is None else list(content.place),
         "placed": None if content.placed is None else content.placed.href,
+        "stored": None if content.compressed is None else content.compressed.as_json(),
     } == {name: case[name] for name in FACTS}
 
 
@@ -701,7 +702,7 @@ def _write_values(folder: Path, state: Path) -> Mapping[str, Mapping[str, Any]]:
         path.write_bytes((state / "data" / key).read_bytes())
         seconds = datetime.fromisoformat(entry["modified"]).timestamp()
         os.utime(path, (seconds, seconds))
-    own = ("size", "sha256", "modified", "media_type", "packed")
+    own = ("size", "sha256", "modified", "media_type", "packed", "stored")
     return {
         key: {name: value for name, value in entry.items() if name not in own}
         for key, entry in entries.items()

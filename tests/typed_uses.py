@@ -170,6 +170,8 @@ def publishing(site: Path) -> None:
     assert_type(publish(site, metadata={"*.tif": {"type": "raster"}}), PublishReport)
     publish(str(site), metadata=site / "fields.toml", dry_run=True)
     publish(site, pack=True, pack_below=1 << 12, browse=True)
+    publish(site, compress=["*.csv", "*.geojson"], expire="valid_until")
+    publish(site, compress=False)
     publish(site, after="https://data.example.org/site/", force={"shrink", "lineage"})
     with serve(site, port=0, auth=("ali", "sesame")) as server:
         assert_type(server.url, str)

@@ -29,6 +29,7 @@ MODULES = (
     "connections",
     "awaited",
     "ranges",
+    "compression",
     "tasks",
     "columns",
     "arrays",

@@ -134,6 +134,9 @@ export function isTime(value) {
 const isPacked = (value) => Array.isArray(value) && value.length === 2
   && typeof value[0] === "string" && Number.isInteger(value[1]) && value[1] >= 0;
 
+const isStored = (value) => Array.isArray(value) && value.length === 3
+  && value[0] === "zstd" && isCount(value[1]) && isDigest(value[2]);
+
 const isPlaced = (value) => isObject(value) && Object.keys(value).length === 1 && typeof value.href === "string";
 const REFUSED = /[\s\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]/;
 const REFERENCE = /^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(\/\/([^/?#]*))?/;
@@ -149,9 +152,10 @@ function isUsable(href) { // [5.2]; of a root at http
 }
 
 export function visible(entry) { // [5.2]
-  const { packed, placed, ...others } = entry;
+  const { packed, placed, stored, ...others } = entry;
   if ("packed" in entry && !isPacked(packed)) others.packed = packed;
   if ("placed" in entry && !isPlaced(placed)) others.placed = placed;
+  if ("stored" in entry && !isStored(stored)) others.stored = stored;
   return others;
 }
 
@@ -164,6 +168,7 @@ export function content(entry) {
     media_type: typeof entry.media_type === "string" && TYPE.test(entry.media_type) ? entry.media_type : null,
     pack: isPacked(packed) && PACK.test(packed[0]) ? packed : null,
     placed: isPlaced(entry.placed) ? entry.placed.href : null,
+    stored: isStored(entry.stored) ? entry.stored : null,
   };
 }
 

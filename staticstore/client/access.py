@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from .. import tuning
 from ..errors import TransportError
 from ..index.fields import key_to_url_path
+from ..index.hidden import CompressedCopy
 from ..processes import KeptObjects, PerProcess
 from .pickles.settings import Settings
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..transport.http.elsewhere import Location
     from ..transport.http.session import Session
     from ..transport.http.wire import DocumentProgress
+    from ..transport.values.compression import CompressedReads
     from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
@@ -41,7 +43,7 @@ __all__ = [
 _PACKAGES = ("staticstore.disk", "staticstore.index", "staticstore.transport", "staticstore.client")
 # Modules that these import when first needed.  Their own imports register functions that run
 # at a fork, and must not do so during one: they are only waited for.
-_WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
+_WAITED_FOR = ("backports.zstd", "filelock", "platformdirs", "urllib.request")
 
 T = TypeVar("T")
 
@@ -172,7 +174,26 @@ class Access:
             copy_path=copy_path,
             sources=None if sources.is_one else sources,
             store=self._store,
+            compressed=None if content.compressed is None else self.compressed_reads(content),
         )
+
+    def compressed_reads(self, content: Content) -> CompressedReads | None:
+        """Return what reads a value by its compressed copy; None to read the value itself.
+
+        A copy is read where it is shorter, size and digest of the value are known, and
+        there is a module that decompresses.  A value in a folder is there already.
+        """
+        copy, size = content.compressed, content.size
+        if copy is None or size is None or content.sha256 is None or content.placed is not None:
+            return None
+        from ..transport.values.compression import CompressedReads  # seldom needed
+        from ..zstd import find_zstd, may_undo
+
+        session = self.session
+        if not may_undo(copy.size, size) or session.root.is_local or find_zstd() is None:
+            return None
+        reads = CompressedReads(CompressedCopy(copy.size, copy.sha256))
+        return None if reads.is_failing(session) else reads
 
     @property
     def alike(self) -> tuple[str, ...]:

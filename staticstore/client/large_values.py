@@ -18,7 +18,7 @@ from ..transport.many.batch import fetch_all, submit
 from ..transport.many.request import SizedAnswer, SizedRequest
 from ..transport.many.threads import requests_at_once
 from ..workers import WorkerCall, Workers
-from .value_requests import accept
+from .value_requests import RequestedFile
 
 if TYPE_CHECKING:
     from ..transport.http.report import RequestReport
@@ -56,9 +56,12 @@ class _Read:
 class _Planned:
     # A planned value, its reads that have not begun, and those that have.
 
-    def __init__(self, key: str, content: Content, *, is_split: bool) -> None:
+    def __init__(
+        self, key: str, content: Content, file: RequestedFile | None, *, is_split: bool
+    ) -> None:
         self.key = key
         self.content = content
+        self.file = file
         self.is_split = is_split
         self.coming: Iterator[_Read] = iter(())
         self.begun: deque[tuple[_Read, WorkerCall[ReadOutcome]]] = deque()
@@ -96,7 +99,8 @@ class LargeValues:
 
     def plan(self, key: str, content: Content) -> None:
         """Plan a value of known size, to be taken after the earlier ones."""
-        value = _Planned(key, content, is_split=self._can_split(key, content))
+        file = RequestedFile.of(self._access, key, content)
+        value = _Planned(key, content, file, is_split=self._can_split(file))
         value.coming = self._reads(value)
         self._planned.append(value)
         self._waiting.append(value)
@@ -116,13 +120,11 @@ class LargeValues:
         self._patient.close()
         self._quick.close()
 
-    def _can_split(self, key: str, content: Content) -> bool:
-        if content.sha256 is None or (content.size or 0) <= tuning.LARGE_PART_BYTES:
-            return False
-        if self._access.url_path(key, content) is None:
+    def _can_split(self, file: RequestedFile | None) -> bool:
+        if file is None or file.sha256 is None or file.size <= tuning.LARGE_PART_BYTES:
             return False
         self._gives_parts = self._gives_parts and self._access.session.template() is not None
-        return self._gives_parts and not self._is_cached(content)
+        return self._gives_parts and not self._is_cached(file.content)
 
     def _is_cached(self, content: Content) -> bool:
         cached = self._access.cache.open(content.sha256, content.size)
@@ -131,22 +133,23 @@ class LargeValues:
         return cached is not None
 
     def _reads(self, value: _Planned) -> Iterator[_Read]:
-        size, part = value.content.size or 0, tuning.LARGE_PART_BYTES
-        url_path = self._access.url_path(value.key, value.content)
-        if value.is_split and url_path is not None:
-            for start in range(0, size, part):
-                request = SizedRequest(url_path, min(part, size - start), start, size)
+        size, file, part = value.content.size or 0, value.file, tuning.LARGE_PART_BYTES
+        if value.is_split and file is not None:
+            for request in file.parts():
                 yield _Read(request.size, request, self._part)
-        elif url_path is not None and size <= part and not self._is_cached(value.content):
-            yield _Read(size, SizedRequest(url_path, size), partial(self._whole, value))
-        elif size <= tuning.LARGE_AHEAD_BYTES:
+        elif size > tuning.LARGE_AHEAD_BYTES:
+            return
+        elif file is not None and file.size <= part and not self._is_cached(value.content):
+            yield _Read(size, file.whole(), partial(self._whole, value.key, file))
+        else:
             yield _Read(size, None, lambda _: self._read(value.key))
 
-    def _whole(self, value: _Planned, read: _Read) -> ReadOutcome:
-        if read.answer is not None and accept(self._access, value.content, read.answer.body):
-            return read.answer.body
-        self._gives_wholes = False
-        return self._read(value.key)
+    def _whole(self, key: str, file: RequestedFile, read: _Read) -> ReadOutcome:
+        data = None if read.answer is None else file.value(self._access, read.answer.body)
+        if data is not None:
+            return data
+        self._gives_wholes = self._gives_wholes and file.is_copy  # the value may be there
+        return self._read(key)
 
     def _part(self, read: _Read) -> bytes | None:
         # Once a part cannot be read, no more are requested.
@@ -208,18 +211,17 @@ class LargeValues:
             yield found
 
     def _joined(self, value: _Planned) -> bytes | None:
-        file, digest = io.BytesIO(), hashlib.sha256()
+        joined, digest = io.BytesIO(), hashlib.sha256()
         for part in self._results(value):
             if not isinstance(part, bytes):
                 self._drop(value)
                 return None
-            file.write(part)
+            joined.write(part)
             digest.update(part)
-        if digest.hexdigest() != value.content.sha256:
+        file = value.file
+        if file is None or digest.hexdigest() != file.sha256:
             return None
-        data = file.getvalue()
-        self._access.cache.put(value.content.sha256, data)
-        return data
+        return file.value(self._access, joined.getvalue(), is_verified=True)
 
     def _drop(self, value: _Planned) -> None:
         if self._waiting and self._waiting[0] is value:

@@ -12,7 +12,7 @@ from ..transport.many.batch import Batch, fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
 from ..workers import Workers
-from .value_requests import CarefulReads, Places, accept, pack_stretches
+from .value_requests import CarefulReads, Places, RequestedFile, accept, pack_stretches
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -57,18 +57,21 @@ class SmallValues:
         self._parts: list[Places] = []
         # For each value that has not come the number of its request.
         self._coming: dict[int, int] = {}
+        # For each value that is requested by itself, what of it.
+        self._files: dict[int, RequestedFile] = {}
         self._plan_packs()
         self._packs = len(self._requests)
-        apart: _Named = []
-        for number, content in some:
+        apart: list[int] = []
+        for number, _ in some:
             if number not in self._found and number not in self._coming:
-                request = self._whole(number)
-                if request is None:
-                    apart.append((number, self._keys[number]))
+                file = self._file(number)
+                if file is None:
+                    apart.append(number)
                 else:
-                    self._add(request, [(number, 0, content.size or 0)])
+                    self._files[number] = file
+                    self._add(file.whole(), [(number, 0, file.size)])
         self._batch = Batch(self._access.session, self._requests)
-        self._apart = _Apart(apart, self._values)
+        self._apart = _Apart([(number, self._keys[number]) for number in apart], values)
 
     def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
         if self._access.cache:
@@ -88,10 +91,8 @@ class SmallValues:
         self._requests.append(request)
         self._parts.append(parts)
 
-    def _whole(self, number: int) -> SizedRequest | None:
-        content = self._contents[number]
-        url_path = self._access.url_path(self._keys[number], content)
-        return None if url_path is None else SizedRequest(url_path, content.size or 0)
+    def _file(self, number: int) -> RequestedFile | None:
+        return RequestedFile.of(self._access, self._keys[number], self._contents[number])
 
     def take(self, number: int) -> ReadOutcome:
         """Return a value, verified, or the error for it; None if it is not one of these.
@@ -118,25 +119,27 @@ class SmallValues:
         body = answer.body
         for number, start, end in self._parts[request]:
             data = body if end - start == len(body) else body[start:end]
-            if self._is_right(number, data):
-                self._found[number] = data
+            if (file := self._files.get(number)) is not None:
+                value = file.value(self._access, data)
+            else:
+                value = data if accept(self._access, self._contents[number], data) else None
+            if value is not None:
+                self._found[number] = value
                 self._coming.pop(number, None)
-
-    def _is_right(self, number: int, data: bytes) -> bool:
-        return accept(self._access, self._contents[number], data)
 
     def _read_carefully(self) -> None:
         for request in set(self._coming.values()):
             self._receive(request)
         again = {
-            number: whole
+            number: file
             for number, request in self._coming.items()
-            if request < self._packs and (whole := self._whole(number)) is not None
+            if request < self._packs and (file := self._file(number)) is not None
         }
-        answers = fetch_all(self._access.session, list(again.values()))
-        for number, answer in zip(again, answers, strict=True):
-            if answer is not None and self._is_right(number, answer.body):
-                self._found[number] = answer.body
+        answers = fetch_all(self._access.session, [file.whole() for file in again.values()])
+        for (number, file), answer in zip(again.items(), answers, strict=True):
+            value = None if answer is None else file.value(self._access, answer.body)
+            if value is not None:
+                self._found[number] = value
                 del self._coming[number]
         self._found |= self._singly(list(self._coming))
         self._coming.clear()
@@ -161,9 +164,9 @@ class _Apart:
         self._coming: dict[int, Future[bytes | StoreError]] = {}
         if some:
             most = requests_at_once(values.access.session.wire, tuning.CAREFUL_THREADS)
-            self._pool = Workers(most, "staticstore read_many")
+            self._pool = pool = Workers(most, "staticstore read_many")
             read = values.read_or_error
-            self._coming = {number: self._pool.submit(partial(read, key)) for number, key in some}
+            self._coming = {number: pool.submit(partial(read, key)) for number, key in some}
 
     def take(self, number: int) -> ReadOutcome:
         coming = self._coming.pop(number, None)

@@ -142,7 +142,7 @@ class URLValue(ValueInfo):
         from ..transport.values.ranges import checked_bounds, open_range
 
         stream = open_range(self.remote_value, *checked_bounds(start, end))
-        answer = getattr(stream, "response", None)  # an empty range has none
+        answer = getattr(stream, "response", None)  # an empty range has none, nor has a copy
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
         return stream
@@ -367,7 +367,7 @@ class URLValue(ValueInfo):
         from ..transport.values.stream import open_whole
 
         stream = open_whole(self.remote_value)
-        self._answer = stream.response
+        self._answer = stream.response or self._answer
         return stream
 
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from .access import Access
     from .site_snapshot import Values
 
-__all__ = ["CarefulReads", "Places", "accept", "pack_stretches", "part_requests", "stretches"]
+__all__ = [
+    "CarefulReads",
+    "Places",
+    "RequestedFile",
+    "accept",
+    "pack_stretches",
+    "part_requests",
+    "stretches",
+]
 
 _MOST_PARTS = 1024  # of a value: what is requested has to be in memory
 
@@ -81,20 +89,64 @@ def stretches(
         yield stretch, inside
 
 
-def part_requests(access: Access, key: str, content: Content) -> list[SizedRequest]:
-    """Return the requests that read a value of known size: in parts, if it is large.
+class RequestedFile(NamedTuple):
+    """The file that is requested for a value of known size: its own, or a compressed copy."""
 
-    None for a value that is to be read by itself.
-    """
-    url_path, size = access.url_path(key, content), content.size or 0
+    url_path: str
+    #: Bytes.
+    size: int
+    #: Of the file, lowercase hex; None if the index does not say it.
+    sha256: str | None
+    #: Of the value.
+    content: Content
+    is_copy: bool = False
+
+    @classmethod
+    def of(cls, access: Access, key: str, content: Content) -> RequestedFile | None:
+        """Return the file of a value; None if the value is to be read by itself."""
+        reads = None if content.compressed is None else access.compressed_reads(content)
+        if reads is not None:
+            copy = reads.copy
+            return cls(copy.href, copy.size, copy.sha256, content, is_copy=True)
+        url_path = access.url_path(key, content)
+        if url_path is None:
+            return None
+        return cls(url_path, content.size or 0, content.sha256, content)
+
+    def whole(self) -> SizedRequest:
+        """Return the request that reads it at once."""
+        return SizedRequest(self.url_path, self.size)
+
+    def parts(self) -> Iterator[SizedRequest]:
+        """Yield the requests that read it in parts."""
+        size, part = self.size, tuning.LARGE_PART_BYTES
+        for start in range(0, size, part):
+            yield SizedRequest(self.url_path, min(part, size - start), start, size)
+
+    def value(self, access: Access, body: bytes, *, is_verified: bool = False) -> bytes | None:
+        """Return the value, verified and then cached, or None, given the bytes of the file.
+
+        `is_verified` says that these have the file's digest.
+        """
+        if is_verified and not self.is_copy:
+            access.cache.put(self.sha256, body)
+            return body
+        data: bytes | None = body
+        if self.is_copy:
+            from ..zstd import undone_copy  # seldom needed
+
+            sha256 = None if is_verified else self.sha256
+            data = undone_copy(body, sha256, self.content.size or 0)
+        return data if data is not None and accept(access, self.content, data) else None
+
+
+def part_requests(file: RequestedFile) -> list[SizedRequest]:
+    """Return the requests that read a file: in parts, if it is large."""
     part = tuning.LARGE_PART_BYTES
-    if url_path is None:
-        return []
     # Parts have to be bound by the digest, and a size is no more than a claim.
-    if content.sha256 is None or not part < size <= _MOST_PARTS * part:
-        return [SizedRequest(url_path, size)]
-    starts = range(0, size, part)
-    return [SizedRequest(url_path, min(part, size - start), start, size) for start in starts]
+    if file.sha256 is None or not part < file.size <= _MOST_PARTS * part:
+        return [file.whole()]
+    return list(file.parts())
 
 
 def accept(access: Access, content: Content, data: bytes) -> bool:

@@ -45,6 +45,8 @@ __all__ = ["publish"]
         "staticstore publish my-site --dry-run",
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
+        "staticstore publish my-site --compress '*.csv' --compress '*.geojson'",
+        "staticstore publish my-site --expire valid_until",
         "staticstore publish my-site --browse",
         "staticstore publish my-site --feed https://data.example.org/site/",
         "staticstore publish my-site --parquet",
@@ -67,6 +69,19 @@ __all__ = ["publish"]
     default=PACK_BELOW_BYTES,
     show_default=True,
     help="With --pack: pack the values of fewer bytes than this.",
+)
+@click.option(
+    "--compress",
+    metavar="GLOB",
+    multiple=True,
+    help="Write compressed copies of these values where that saves a tenth; may be repeated.",
+)
+@click.option("--no-compress", is_flag=True, help="Remove the copies, which are kept otherwise.")
+@click.option(
+    "--expire",
+    metavar="FIELD",
+    callback=lambda context, parameter, value: _expiry_field(value),
+    help="Leave out entries in which the date or time in this field has passed.",
 )
 @click.option("--browse", is_flag=True, help="Write index.html, a page to browse the site.")
 @click.option(
@@ -115,6 +130,9 @@ def publish(
     metadata: str | None,
     pack: bool,
     pack_below: int,
+    compress: tuple[str, ...],
+    no_compress: bool,
+    expire: str | None,
     browse: bool,
     feed: str | None,
     no_feed: bool,
@@ -138,6 +156,9 @@ def publish(
         "after",
         "also",
         "browse",
+        "compress",
+        "no_compress",
+        "expire",
         "dry_run",
         "feed",
         "force",
@@ -150,6 +171,7 @@ def publish(
     _refuse_together("check", *written, "parquet")
     _refuse_together("feed", "no_feed")
     _refuse_together("also", "no_also")
+    _refuse_together("compress", "no_compress")
     _refuse_together("watch", "after", "check", "dry_run")
     if _is_given("pack_below") and not pack:
         raise click.UsageError("--pack-below needs --pack")
@@ -167,6 +189,8 @@ def publish(
             metadata=metadata,
             pack=pack,
             pack_below=pack_below,
+            compress=False if no_compress else compress or None,
+            expire=expire,
             browse=browse,
             feed=False if no_feed else feed,
             parquet=parquet,
@@ -185,6 +209,8 @@ def publish(
             metadata=metadata,
             pack=pack,
             pack_below=pack_below,
+            compress=False if no_compress else compress or None,
+            expire=expire,
             browse=browse,
             feed=False if no_feed else feed,
             parquet=parquet,
@@ -207,6 +233,15 @@ def publish(
             f"{count} {what} could not be published",
             hint="fix these and publish again; everything else is published",
         )
+
+
+def _expiry_field(value: str | None) -> str | None:
+    from ..site.publishing.expiry import Expiry  # slow to import
+
+    try:
+        return None if value is None else Expiry(value).field
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _is_given(name: str) -> bool:
@@ -262,12 +297,15 @@ def _show_report(
             ("delete", report.deleted),
         ):
             output.lines(Cell(action, ACTION_STYLES[action], 6), keys, unlimited=dry_run)
+        output.lines(Cell("expired", "yellow", 6), report.expired, unlimited=dry_run)
     for path, reason in report.failed:
         output.line(Cell("failed", "bold red"), path, reason)
     output.line(
         f"{count_text(report.entries, 'key')}, {size_text(report.bytes)}: "
         f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
+        + (f", {len(report.expired)} expired" if report.expired else "")
         + (f", {report.packed} in packs" if report.packed else "")
+        + (f", {report.compressed} compressed" if report.compressed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
 
@@ -296,7 +334,8 @@ def _check(site: str, output: Output, data: str | None) -> None:
     for key, reason in report.wrong:
         output.line(Cell("wrong", "red"), key, reason)
     for key in report.extra:
-        output.line(Cell("extra", "yellow"), key, "is not in the index: publish the site again")
+        reason = "is not in the index: publish the site again, unless it has expired"
+        output.line(Cell("extra", "yellow"), key, reason)
     if report.wrong:
         raise IntegrityError(
             f"{count_text(len(report.wrong), 'file')} not as index and head say: "

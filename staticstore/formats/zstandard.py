@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-from typing import Any
+from ..zstd import find_zstd
 
 __all__ = ["decompressed", "is_compressed"]
 
@@ -43,7 +41,7 @@ def decompressed(body: bytes, most_bytes: int = _MOST_BYTES) -> bytes:
         It is not whole, or too large, or Python is older than 3.14 and the extra ``zstd``
         is not installed.
     """
-    zstd = _module()
+    zstd = find_zstd()
     if zstd is None:
         raise ValueError("it is compressed: pip install 'staticstore[zstd]', or use Python 3.14")
     left = min(most_bytes, max(_ANY_BYTES, _MOST_RATIO * len(body)))
@@ -63,13 +61,3 @@ def decompressed(body: bytes, most_bytes: int = _MOST_BYTES) -> bytes:
             raise ValueError("it is cut short")
         body = frame.unused_data
     return b"".join(pieces)
-
-
-@functools.cache
-def _module() -> Any | None:
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return None

@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from ..errors import IndexFormatError
 from ..query.comparison import field_value
@@ -102,6 +102,14 @@ class _Codec:
             forbid_unknown_fields=True,
             gc=False,
         )
+        compressed = msgspec.defstruct(
+            "CompressedCopy",
+            [("coding", Literal["zstd"]), ("size", count), ("sha256", digest)],
+            namespace={"href": property(lambda copy: f"stored/{copy.sha256}.zst")},
+            array_like=True,
+            forbid_unknown_fields=True,
+            gc=False,
+        )
         contents = msgspec.defstruct(
             "Contents",
             [
@@ -110,8 +118,9 @@ class _Codec:
                 ("place", place | None, None),
                 ("modified", str | None, None),
                 ("placed", placed | None, None),
+                ("compressed", compressed | None, None),
             ],
-            rename={"place": "packed"},
+            rename={"place": "packed", "compressed": "stored"},
             namespace={"checksum": None},
             gc=False,
         )

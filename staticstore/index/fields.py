@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, InvalidKeyError, quoted
 from . import codec
 from .codec import SHA256
-from .hidden import Place, hide, place_of
+from .hidden import CompressedCopy, Place, copy_of, hide, place_of
 from .placed import Placed, place_problem, placed_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ __all__ = [
 T = TypeVar("T")
 
 #: The fields that the publisher writes itself; they may not be given by hand.
-PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
+PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed", "stored")
 
 # RFC 3339, section 5.6, in UTC.
 # Not 24:00, which newer Pythons take for the next day.
@@ -70,8 +70,7 @@ _CHECKSUMS = {"sha512": 128, "sha1": 40, "md5": 32}
 class Content(NamedTuple):
     """What an entry says of the bytes of its value.
 
-    A field of another type, such as a negative size, is plain metadata and
-    None here.
+    A field of another type, such as a negative size, is plain metadata and None here.
     """
 
     #: Bytes, or None.
@@ -84,9 +83,10 @@ class Content(NamedTuple):
     modified: str | None = None
     #: Where the value is, if not below ``data/``.
     placed: Placed | None = None
-    #: Another digest than a sha256, such as ``"md5:…"``, that the bytes are compared with; only
-    #: without a sha256, and in foreign indexes.  It says nothing of who made the bytes.
+    #: Another digest, ``"md5:…"``, of a foreign index without a sha256; it tells of accidents.
     checksum: str | None = None
+    #: None for a value without one.
+    compressed: CompressedCopy | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], *, has_checksums: bool = False) -> Content:
@@ -97,13 +97,12 @@ class Content(NamedTuple):
         entry : mapping
             The entry, with its hidden fields.
         has_checksums : bool, optional
-            Whether ``sha512``, ``sha1`` and ``md5`` are digests of the value, not plain
-            metadata.
+            Whether ``sha512``, ``sha1`` and ``md5`` are digests of the value, too.
 
         Examples
         --------
-        >>> Content.of({"size": 3, "sha256": "no digest", "packed": ["../1.zip", 30]})
-        Content(size=3, sha256=None, place=None, modified=None, placed=None, checksum=None)
+        >>> Content.of({"size": 3, "sha256": "no digest", "packed": ["../1.zip", 30]})[:3]
+        (3, None, None)
         """
         size, sha256, modified = entry.get("size"), entry.get("sha256"), entry.get("modified")
         if not (isinstance(sha256, str) and re.match(SHA256, sha256)):
@@ -115,6 +114,7 @@ class Content(NamedTuple):
             modified=modified if isinstance(modified, str) else None,
             placed=placed_of(entry["placed"]) if "placed" in entry else None,
             checksum=_checksum_of(entry) if has_checksums and sha256 is None else None,
+            compressed=copy_of(entry["stored"]) if "stored" in entry else None,
         )
 
     @property
@@ -138,8 +138,6 @@ def parse_media_type(value: object) -> str | None:
     --------
     >>> parse_media_type("text/csv; charset=utf-8")
     'text/csv; charset=utf-8'
-    >>> parse_media_type("csv") is None
-    True
     """
     return value if isinstance(value, str) and re.match(_MEDIA_TYPE, value) else None
 
@@ -207,7 +205,6 @@ def are_keys(keys: Sequence[str]) -> bool:
         is_printable = not joined.encode().translate(None, _HARMLESS)
     else:
         is_printable = "\\" not in joined and not re.search(_UNPRINTABLE, joined)
-    # A segment may begin with a dot, but few do.
     is_harmless = is_printable and "//" not in joined and "/." not in joined
     return is_harmless or not any(map(key_problem, keys))
 

@@ -15,6 +15,7 @@ from .codec import SHA256
 
 __all__ = [
     "DIGEST_FOLDERS",
+    "ENTRY_FOLDERS",
     "HEAD_PATH",
     "MOST_HEAD_BYTES",
     "ChangeFile",
@@ -31,6 +32,8 @@ __all__ = [
 
 #: Folders of the documents that a head names; the name of each file is its digest.
 DIGEST_FOLDERS = ("about", "index", "changes", "blocks")
+#: The same, of the files that entries name.
+ENTRY_FOLDERS = ("packs", "stored")
 
 _FORMAT = "staticstore-head/1"
 #: Where the head is, relative to the root.
@@ -67,6 +70,7 @@ class Role(Enum):
     PACK = ("packs", ".zip", 16 << 20)
     ABOUT = ("about", ".json", 64 << 10)
     TABLE = ("index", ".parquet", None)
+    COMPRESSED = ("stored", ".zst", None)
 
     def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
         self.folder = folder

@@ -8,17 +8,20 @@ from typing import Any, NamedTuple
 __all__ = [
     "HIDDEN_FIELDS",
     "PACK_HREF",
+    "CompressedCopy",
     "Place",
+    "copy_of",
     "hide",
     "is_hidden_value",
     "is_packed",
     "is_placed",
+    "is_stored",
     "place_of",
 ]
 
-
 #: The href of a pack; its digest is a group.
 PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
+_SHA256 = r"[0-9a-f]{64}\Z"
 
 
 class Place(NamedTuple):
@@ -56,12 +59,62 @@ def place_of(packed: Any) -> Place | None:
     return Place(*packed)
 
 
+class CompressedCopy(NamedTuple):
+    """A copy of a value, compressed by Zstandard, in frames with a seek table.
+
+    Examples
+    --------
+    >>> CompressedCopy(3, "ab" * 32).href
+    'stored/abababababababababababababababababababababababababababababababab.zst'
+    """
+
+    #: Of the copy, in bytes; a claim of the host, not a bound.
+    size: int
+    #: Of the copy, lowercase hex.
+    sha256: str
+
+    @property
+    def href(self) -> str:
+        """Path relative to the root; derived from the digest, so that no host chooses it."""
+        return f"stored/{self.sha256}.zst"
+
+    def as_json(self) -> list[Any]:
+        """Return the field ``stored``, which `copy_of` reads."""
+        return ["zstd", self.size, self.sha256]
+
+
+def is_stored(value: Any) -> bool:
+    """Return whether `value` is ``["zstd", size, sha256]``: a compressed copy of a value."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and value[0] == "zstd"
+        and type(value[1]) is int
+        and 0 <= value[1] < 1 << 63
+        and isinstance(value[2], str)
+        and re.match(_SHA256, value[2]) is not None
+    )
+
+
+def copy_of(stored: Any) -> CompressedCopy | None:
+    """Return the compressed copy that the field ``stored`` of an entry names, or None.
+
+    Examples
+    --------
+    >>> copy_of(["zstd", 3, "ab" * 32]).size
+    3
+    >>> copy_of(["zstd", 3, "../" + "ab" * 32]) is copy_of("in the cellar") is None
+    True
+    """
+    return CompressedCopy(stored[1], stored[2]) if is_stored(stored) else None
+
+
 def is_placed(value: Any) -> bool:
     """Return whether `value` is ``{"href": text}``, the place of a value outside ``data/``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("href"), str)
 
 
-_SHAPES = {"packed": is_packed, "placed": is_placed}
+_SHAPES = {"packed": is_packed, "placed": is_placed, "stored": is_stored}
 #: The names of fields that are hidden where their values have the right shape.
 HIDDEN_FIELDS = tuple(_SHAPES)
 

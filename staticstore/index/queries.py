@@ -173,7 +173,7 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         else:  # sorted
             entries = ((key, self[key]) for key in keys)
         for key, metadata in entries:
-            if "packed" in metadata or "placed" in metadata:
+            if "packed" in metadata or "placed" in metadata or "stored" in metadata:
                 hide(metadata)
             if not left or left.match(metadata):
                 yield key, metadata

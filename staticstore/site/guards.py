@@ -24,10 +24,11 @@ from ..disk.file_system import open_regular, read_regular
 from ..disk.part_file import PART_PATTERN
 from ..errors import IndexFormatError, StoreError
 from ..index.blocks import named_documents
+from ..index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
 from ..index.snapshot import Index
 from .folder.data_file import FileDigest, FoundFile
 from .folder.hashing import hash_files
-from .folder.retention import files_below, packs_of
+from .folder.retention import entry_files_of, files_below
 
 if TYPE_CHECKING:
     from ..index.fields import Content
@@ -56,8 +57,8 @@ _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
 _FEW_ITEMS = 3  # items that a message names
 # What a publish, a mirror or a push leaves in `.staticstore`.
 _NOTES = ("notes", "notes.json", "last.json", "push.json", "mirror.json")
-_FOLDERS = ("about", "index", "blocks", "changes", "packs")
-_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip|parquet)")
+_FOLDERS = (*DIGEST_FOLDERS, *ENTRY_FOLDERS)
+_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip|parquet|zst)")
 
 
 class RefusedError(StoreError):
@@ -256,7 +257,7 @@ def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
 
 def _named(folder: SiteFolder, index: Index, head: Head | None) -> frozenset[str]:
     documents = () if head is None else named_documents(head, folder.read_document)
-    return packs_of(index).union(document.href for document in documents)
+    return entry_files_of(index).union(document.href for document in documents)
 
 
 def foreign_values(

@@ -4,6 +4,7 @@ What it writes, in this order, each file whole or not at all::
 
     .staticstore/incoming/      staged values: partial ones, and replacements of others
     packs/<sha256>.zip          the origin's packs
+    stored/<sha256>.zst         its compressed copies
     data/<key>                  values that the folder's index does not name yet
     changes/, blocks/, about/, index/   what the new head names
     about.json, README, LICENSE, CITATION.cff   the site's own words, never over foreign files

@@ -3,6 +3,7 @@
 It writes in this order, each file whole or not at all::
 
     packs/<sha256>.zip          copies of small values, if wanted
+    stored/<sha256>.zst         compressed copies of values, if wanted
     .nojekyll, .gitattributes   if missing
     .staticstore/data.json      if the values are not in data/
     changes/<sha256>.jsonl      what has changed since the last head
@@ -36,6 +37,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from .about import read_about, write_about
+from .documents.compression import Compressing, CompressOption
 from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.page import check_page, has_our_page, page_version, renew_page
@@ -50,6 +52,8 @@ from .folder.retention import forget, next_removal, remove_forgotten
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
 from .predecessor import Predecessor, PublishedAt
+from .publishing.entry_files import EntryOptions
+from .publishing.expiry import Expiry
 from .publishing.metadata import GivenMetadata, Source, find_metadata
 from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
@@ -77,6 +81,8 @@ def publish(
     metadata: Source | None = None,
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
+    compress: CompressOption = None,
+    expire: str | None = None,
     browse: bool = False,
     feed: FeedOption = None,
     parquet: bool | None = None,
@@ -118,6 +124,15 @@ def publish(
     pack_below : int, optional
         Values of fewer bytes are packed, except empty ones; by default 64 KiB, and
         16 MiB at most.
+    compress : str, iterable of str or False, optional
+        Patterns of keys, such as ``"*.csv"`` (`fnmatch.fnmatchcase` on whole keys), whose
+        values get a compressed copy where that saves a tenth.  The files in ``data/`` stay;
+        readers with the extra ``zstd`` fetch the copy.  By default what has a copy keeps
+        one, and gets a new one when it changes; False ends that.
+    expire : str, optional
+        A field of the metadata.  Entries in which it has a date or a time that has passed
+        are left out, and reported; a date passes with its day, in UTC, and a time without
+        a zone is in UTC.  Without it, in each publish, no field removes anything.
     browse : bool, optional
         Whether to write ``index.html``, a page to browse the site.  A site that has
         one gets it anew with each publish, also without this.
@@ -161,22 +176,24 @@ def publish(
     ------
     StoreError
         There is no such folder or no data in it; links lead out of it; the
-        metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, is not
-        installed; there is an ``index.html``, a ``feed.atom`` or a file of `also` that
-        staticstore did not write; another publish is running on the folder; or
-        something cannot be written.  The old index stays as it was.
+        metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, or
+        Zstandard, which compresses, is not installed; there is an ``index.html``, a
+        ``feed.atom`` or a file of `also` that staticstore did not write; another publish
+        is running on the folder; or something cannot be written.  The old index stays
+        as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         The site at `after` cannot be read; nothing was written.
     ValueError
-        `pack_below` is out of range, `feed` is no http(s) URL or has a password or a query,
-        or `also` or `force` has an unknown name.
+        `pack_below` is out of range, `expire` is no field that one gives, `feed` is no
+        http(s) URL or has a password or a query, or `also` or `force` has an unknown name.
 
     Notes
     -----
     The time is that of reading new and changed files, on up to 8 threads, of a system
-    call for each file, and of writing the index; packed values are read once more.
+    call for each file, and of writing the index; values that are packed or compressed
+    are read once more.
     From 8,000 new files below 64 KiB on, they are read by a process for each core, if
     `sys.executable` is a Python that can be started.  Only one publish at a time works
     on a folder; readers do not wait for it.
@@ -195,6 +212,8 @@ def publish(
         metadata=metadata,
         pack=pack,
         pack_below=pack_below,
+        compress=compress,
+        expire=expire,
         browse=browse,
         feed=feed,
         parquet=parquet,
@@ -215,6 +234,8 @@ class PublishOptions:
     metadata: Source | None = None
     pack: bool = False
     pack_below: int = PACK_BELOW_BYTES
+    compress: CompressOption = None
+    expire: str | None = None
     browse: bool = False
     feed: FeedOption = None
     parquet: bool | None = None
@@ -255,6 +276,8 @@ def publish_touched(
         As of `publish`.
     """
     packing, guards, dry_run = options.packing(), Guards(options.force), options.dry_run
+    compressing = Compressing.of(options.compress, writes=not dry_run)
+    expiry = None if options.expire is None else Expiry(options.expire)
     folder = SiteFolder.open(site, options.data)
     given = GivenMetadata(
         find_metadata(folder.root) if options.metadata is None else options.metadata,
@@ -267,6 +290,8 @@ def publish_touched(
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
     every += [] if feed.url is None else [{"feed": feed.url}]
+    every += [] if compressing.patterns is None else [{"compress": sorted(compressing.patterns)}]
+    every += [] if expiry is None else [{"expire": expiry.field}]
     every += [{"also": exports.names}] if exports.names else []
     writes_page = options.browse or has_our_page(folder)
     every += [page_version()] if writes_page else []
@@ -297,8 +322,10 @@ def publish_touched(
                 check_page(folder)
             exports.check()
             plan = None
+            known = frozenset(() if noted is None else noted.incompressible)
+            made = EntryOptions(packing, compressing, known)
             if last is not None:
-                plan = plan_update(folder, survey, given, about, last, packing)
+                plan = plan_update(folder, survey, given, about, last, made, expiry)
             if plan is None:
                 plan = plan_publish(
                     folder,
@@ -306,7 +333,8 @@ def publish_touched(
                     given,
                     about,
                     Predecessor.of_folder(folder) if old is None else old,
-                    packing,
+                    made,
+                    expiry,
                     guards,
                     arguments,
                     lambda href: noted is not None and noted.is_unchanged(folder, href),
@@ -351,7 +379,7 @@ def _write(
         write_about(folder, plan.about.about)
         body = plan.body if plan.is_new else None
         with prepared_head(folder, plan.head, body=body, files=plan.files):
-            forget(folder, plan.forgotten_packs)
+            forget(folder, plan.entry_files.forgotten)
             exports.write(plan)
             # Before the head: a publish that is killed between them writes the same entry again.
             feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
@@ -359,11 +387,12 @@ def _write(
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
         if writes_page:
             renew_page(folder)
-        remove_forgotten(folder, plan.head, plan.packs)
+        named = plan.entry_files.hrefs
+        remove_forgotten(folder, plan.head, named)
         if plan.notes != plan.data.notes or not folder.notes.exists():
             write_notes(folder.notes, plan.notes)
         given.write_note()
-        replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
+        replace(plan.last, until=next_removal(folder, plan.head, named)).write(folder)
         return plan
     except OSError as error:
         raise folder.write_error(error) from error

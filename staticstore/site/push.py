@@ -4,7 +4,7 @@ What it writes, in this order, each file whole or not at all::
 
     .staticstore/push.json      which values may differ from the index while this runs
     data/<key>                  values that are new or changed
-    packs/, about/, changes/, blocks/   what the index and the head will name
+    packs/, stored/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
     registry.txt, SHA256SUMS, items.json, datapackage.json   those that the site has
     .nojekyll, index.html,      if the site has them and the target's differ
@@ -56,7 +56,7 @@ class PushReport:
     uploaded : list of str
         The paths of the files below the root, in the order of the stages.
     kept : int
-        How many values and packs the target had already.
+        How many values, packs and compressed copies the target had already.
     deleted : list of str
         The files that nothing named any more, and that were deleted.
     left : int

@@ -1,4 +1,4 @@
-"""Verify a site: its values, its head, its packs, and its own words."""
+"""Verify a site: its values, its head, its packs and copies, and its own words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..index.fields import Content
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 from .about import published_about, read_files
+from .documents.compression import copy_problems
 from .documents.packs import pack_digest
 from .exports import export_problems
 from .folder.data_file import FIRST_BYTES, FileDigest, holds_private_key
@@ -44,7 +45,7 @@ class VerifyReport:
         The keys whose values are missing or differ from the index, each with what is
         wrong; in key order.  Before them, by path: what is wrong with ``index.json``,
         the head, the documents that it names, the files that the site's own words
-        name, the packs, and the index in other forms.
+        name, the packs, the compressed copies, and the index in other forms.
     extra : list of str
         Files in ``data/`` that could be published but are not in the index; in key
         order.
@@ -97,7 +98,8 @@ def verify_site(
 
     Notes
     -----
-    Reads all of the data, in the same way as `publish` reads new files.
+    Reads all of the data, in the same way as `publish` reads new files.  Compressed copies
+    are decompressed, if that is possible here (the extra ``zstd``).
     """
     folder = SiteFolder.open(site, data)
     body = folder.read_published(folder.index.name)
@@ -110,6 +112,7 @@ def verify_site(
     wrong += head_problems(folder, index, body)
     wrong += _about_problems(folder)
     wrong += _pack_problems(folder, index)
+    wrong += copy_problems(folder, index)
     wrong += export_problems(folder, body)
     for key in index:
         outcome = outcomes.get(key)

@@ -21,6 +21,7 @@ from .. import tuning
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
+from .documents.compression import CompressOption
 from .documents.packs import PACK_BELOW_BYTES
 from .exports import ExportOption
 from .feed import FeedOption
@@ -47,6 +48,8 @@ def publish_watching(
     metadata: Source | None = None,
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
+    compress: CompressOption = None,
+    expire: str | None = None,
     browse: bool = False,
     feed: FeedOption = None,
     parquet: bool | None = None,
@@ -67,8 +70,8 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, browse, feed, parquet, also, data, force : optional
-        As in `publish`.
+    pack, pack_below, compress, expire, browse, feed, parquet, also, data, force : optional
+        As in `publish`.  What expires is left out at the next publish, or rescan.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
         default 600.
@@ -100,6 +103,8 @@ def publish_watching(
         metadata=metadata,
         pack=pack,
         pack_below=pack_below,
+        compress=tuple(compress) if compress and not isinstance(compress, str) else compress,
+        expire=expire,
         browse=browse,
         feed=feed,
         parquet=parquet,

@@ -160,6 +160,22 @@ def test_mirror_writes_a_page_to_browse(cli: Run, folder: Path, tmp_path: Path) 
     assert (tmp_path / "copy" / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
+def test_publish_compresses_what_matches_and_ends_it(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--compress", "*.csv", "--compress", "*.geojson")
+    assert ended.lines[-1].endswith(": 16 set, 0 updated, 0 deleted, 9 compressed")
+    [report] = cli("publish", folder, "--no-compress", "--json").records
+    assert report["compressed"] == 0
+
+
+def test_publish_says_what_has_expired(cli: Run, folder: Path) -> None:
+    (folder / "metadata.toml").write_text('["terrain/*"]\nuntil = 2020-01-01\n', "utf-8")
+    ended = cli("publish", folder, "--expire", "until")
+    assert ended.lines[-1].endswith(": 11 set, 0 updated, 0 deleted, 5 expired")
+    assert next(line for line in ended.lines if line.startswith("expired")) == (
+        "expired\tterrain/contours.geojson"
+    )
+
+
 def test_publish_packs_what_is_called_small(cli: Run, folder: Path) -> None:
     [report] = cli("publish", folder, "--pack", "--pack-below", "10000", "--json").records
     assert report["packed"] == 6

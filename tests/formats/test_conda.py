@@ -246,7 +246,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zstandard, "_module", lambda: None)
+    monkeypatch.setattr(zstandard, "find_zstd", lambda: None)
     with pytest.raises(ValueError, match=r"staticstore\[zstd\]"):
         read(compressed(repodata_bytes(1)))
 

@@ -1,7 +1,7 @@
 """Publishes copies of a site, and kills itself at the first, second, third… system call.
 
-Run as ``python -m tests.site.killed_publish TEMPLATE FOLDER [pack]``; it makes ``FOLDER/0``,
-``FOLDER/1`` and so on, and prints how many, when a publish has come to its end.
+Run as ``python -m tests.site.killed_publish TEMPLATE FOLDER [pack|compress]``; it makes
+``FOLDER/0``, ``FOLDER/1`` and so on, and prints how many, when a publish has come to its end.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tests.killing import Instants, until_one_survives
 def main() -> None:
     """Fork a publisher for each instant, until one survives."""
     template, folder = map(Path, sys.argv[1:3])
-    pack = sys.argv[3:] == ["pack"]
+    pack, compress = (sys.argv[3:] == [one] for one in ("pack", "compress"))
 
     def act(site: Path, number: int) -> int:
         os.cpu_count = lambda: 1  # one thread: the instants are the same in each run
         Instants(number).count()
-        publish(site, pack=pack)
+        publish(site, pack=pack, compress="*" if compress else None)
         return 0
 
     until_one_survives(folder, partial(shutil.copytree, template), act)

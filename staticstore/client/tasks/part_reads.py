@@ -183,7 +183,8 @@ class PartReads:
         start, end = stretch
         numbers = [number for number, _, _ in places]
         is_first = value.sources is None or not value.session.is_failing
-        if not is_first or end - start > tuning.RANGE_AT_ONCE_BYTES:
+        is_by_copy = value.for_parts([stretch]).compressed is not None
+        if is_by_copy or not is_first or end - start > tuning.RANGE_AT_ONCE_BYTES:
             self._read_in_thread(numbers)
             return
         request = SizedRequest(value.url_path, end - start, start, value.size)

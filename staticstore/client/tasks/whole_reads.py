@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..value_requests import CarefulReads, accept, pack_stretches, part_requests
+from ..value_requests import (
+    CarefulReads,
+    RequestedFile,
+    accept,
+    pack_stretches,
+    part_requests,
+)
 from .careful_calls import CarefulCalls
 from .requests import Found, Requests
 
@@ -100,37 +106,43 @@ class WholeReads:
             if content.size is None:
                 unknown.append(number)
                 continue
-            requests = part_requests(self._values.access, key, content)
-            if not requests:
+            file = RequestedFile.of(self._values.access, key, content)
+            if file is None:
                 unknown.append(number)
                 continue
+            requests = part_requests(file)
             if len(requests) == 1:
-                self._requests.add(requests[0], [number], partial(self._take_whole, number))
+                self._requests.add(requests[0], [number], partial(self._take_whole, number, file))
                 continue
             parts = _Parts(len(requests))
             for place, request in enumerate(requests):
-                take = partial(self._take_part, number, parts, place)
+                take = partial(self._take_part, number, file, parts, place)
                 self._requests.add(request, [number], take)
         self._requests.send()
         for number in unknown:
             self._read_carefully(number)
 
-    def _take_whole(self, number: int, answer: SizedAnswer | None) -> None:
-        content = self._wanted[number][1]
-        if answer is not None and accept(self._values.access, content, answer.body):
-            self._found(number, answer.body)
+    def _take_whole(self, number: int, file: RequestedFile, answer: SizedAnswer | None) -> None:
+        value = None if answer is None else file.value(self._values.access, answer.body)
+        if value is not None:
+            self._found(number, value)
         else:
             self._read_carefully(number)
 
     def _take_part(
-        self, number: int, parts: _Parts, place: int, answer: SizedAnswer | None
+        self,
+        number: int,
+        file: RequestedFile,
+        parts: _Parts,
+        place: int,
+        answer: SizedAnswer | None,
     ) -> None:
         if answer is None:
             if parts.give_up():
                 self._requests.cancel(number)
                 self._read_carefully(number)
         elif parts.put(place, answer.body):
-            self._take_whole(number, answer._replace(body=parts.take()))
+            self._take_whole(number, file, answer._replace(body=parts.take()))
 
     def _read_carefully(self, number: int) -> None:
         key, content, _ = self._wanted[number]

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ...disk.atomic import atomic_file, is_link, later_than, prepared_file, prepared_link
+from ...disk.atomic import (
+    atomic_file,
+    is_link,
+    later_than,
+    prepared_file,
+    prepared_link,
+    temporary_in,
+)
 from ...disk.file_system import read_regular, set_time, sync_folder
 from ...errors import IntegrityError
 from ...index.head import DIGEST_FOLDERS, Document, Head, Role
@@ -20,9 +29,11 @@ from ..folder.retention import forget, hrefs_of
 from .head_files import HeadFiles, PiecedBody
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["prepared_head", "write_document", "write_documents"]
+__all__ = ["place_file", "prepared_head", "write_document", "write_documents", "write_pieces"]
 
 
 def write_documents(folder: SiteFolder, files: HeadFiles, body: bytes | PiecedBody | None) -> None:
@@ -54,7 +65,8 @@ def write_documents(folder: SiteFolder, files: HeadFiles, body: bytes | PiecedBo
 def write_document(folder: SiteFolder, document: Document, body: bytes | PiecedBody) -> None:
     """Write a document under its digest, unless it is there already.
 
-    All files named by their digest are written here, and only with bytes of that digest.
+    All files named by their digest are written here, or by `write_pieces`, and only with
+    bytes of that digest.
 
     Raises
     ------
@@ -82,6 +94,47 @@ def write_document(folder: SiteFolder, document: Document, body: bytes | PiecedB
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as file:
         file.writelines(pieced.pieces)
+
+
+def write_pieces(folder: SiteFolder, role: Role, pieces: Iterable[bytes]) -> Document:
+    """Write a document that is too large for memory; return it.  It is not synced.
+
+    Its name is known with its last piece.  What `pieces` raises leaves nothing behind.
+
+    Raises
+    ------
+    OSError
+        The document cannot be written.
+    """
+    place = folder.root / role.folder
+    if is_link(place):
+        raise OSError(errno.ELOOP, "its folder is a symbolic link")
+    place.mkdir(exist_ok=True)
+    staged = temporary_in(place)
+    size, hasher = 0, hashlib.sha256()
+    with atomic_file(staged, sync=False) as file:
+        for piece in pieces:
+            size += len(piece)
+            hasher.update(piece)
+            file.write(piece)
+    document = Document(role, size, hasher.hexdigest())
+    os.replace(staged, folder.root / document.href)
+    return document
+
+
+def place_file(folder: SiteFolder, document: Document, staged: Path) -> None:
+    """Give a file in the site's folder, which was verified, its name under its digest.
+
+    Raises
+    ------
+    OSError
+        It cannot be renamed.
+    """
+    place = (folder.root / document.href).parent
+    if is_link(place) or is_link(staged):
+        raise OSError(errno.ELOOP, "its folder, or the file, is a symbolic link")
+    place.mkdir(exist_ok=True)
+    os.replace(staged, folder.root / document.href)
 
 
 @contextlib.contextmanager

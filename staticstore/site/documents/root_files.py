@@ -46,10 +46,12 @@ _ATTRIBUTES = b"""\
 #: unless there is a `.nojekyll`.
 GIT_FILES = {".nojekyll": b"", _ATTRIBUTES_NAME: _ATTRIBUTES}
 
-# Verified by readers, beside the values.  Git leaves packs and tables alone: they are not text.
+# Verified by readers, beside the values.  Git leaves packs, tables and compressed copies alone.
 _VERIFIED = ("index.json", "index.head.json")
 _DIGEST_NAMED = tuple(
-    f"{role.folder}/*{role.ending}" for role in Role if role not in (Role.PACK, Role.TABLE)
+    f"{role.folder}/*{role.ending}"
+    for role in Role
+    if role not in (Role.PACK, Role.TABLE, Role.COMPRESSED)
 )
 # Attributes without their values: those under which git leaves bytes alone, and the others.
 _KEEPS = frozenset(("-text", "-crlf", "binary"))

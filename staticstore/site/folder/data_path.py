@@ -10,7 +10,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, quoted
 from ...index import codec
 from ...index.fields import key_problem
-from ...index.head import DIGEST_FOLDERS
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
 from .withheld import folded, is_hidden, path_below
 
 __all__ = [
@@ -28,7 +28,7 @@ DATA_PATH = "data/"
 _FORMAT = "staticstore-data/1"
 _MOST_NOTE_BYTES = 1 << 16
 # Below the root these are written by a publish, mirror or push.
-_OWN_FOLDERS = frozenset((*DIGEST_FOLDERS, "packs", "stored", "trust"))
+_OWN_FOLDERS = frozenset((*DIGEST_FOLDERS, *ENTRY_FOLDERS, "trust"))
 
 
 def fits(data_path: str) -> bool:

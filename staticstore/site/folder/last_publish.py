@@ -17,7 +17,8 @@ from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, path_text
 from ...index import codec
-from ...index.head import DIGEST_FOLDERS
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
+from ..documents.compression import is_copy_href
 from ..documents.exports import EXPORTS
 from ..documents.feed import FEED_NAME
 from ..documents.packs import PackState, pack_digest
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LastPublish", "PublishReport", "digest_of_arguments"]
 
-_FORMAT = "staticstore-last/3"
-# What a publish writes, beside packs and documents that the head names.
+_FORMAT = "staticstore-last/4"
+# What a publish writes, beside files that are named by their digests.
 _WRITTEN_FILES = (
     "about.json",
     FEED_NAME,
@@ -77,6 +78,11 @@ class PublishReport:
         The number of values that are in a pack, too.
     table : str or None
         The path of the index as a Parquet file, below the site's folder; None without one.
+    compressed : int
+        The number of values that have a compressed copy.
+    expired : list of str
+        The keys of files that are left out because the time in their field `expire` has
+        passed; in key order.
     """
 
     generation: int
@@ -91,6 +97,8 @@ class PublishReport:
     bytes: int
     packed: int
     table: str | None = None
+    compressed: int = 0
+    expired: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Count what the lists name."""
@@ -126,7 +134,14 @@ class LastPublish:
     packs : dict of PackState
         The packs that the index names, by href.
     has_loose_values : bool
-        Whether a value that is to be packed is in no pack.
+        Whether a value that is to be packed is in no pack, or one that is to be compressed
+        has no copy, since its file has changed.
+    copies : dict of int
+        How many values each compressed copy that the index names is of, by href.
+    incompressible : list of str
+        The sha256 of values of which a compressed copy would save too little.
+    expires : float or None
+        When the next entry expires, in seconds since 1970; None if none does.
     is_plain : bool
         Whether a change in one folder can matter only there: no link was followed, and all
         that was left out was left out by its name.
@@ -144,6 +159,9 @@ class LastPublish:
     has_git_rules: bool
     packs: dict[str, PackState]
     has_loose_values: bool
+    copies: dict[str, int]
+    incompressible: list[str]
+    expires: float | None
     is_plain: bool
     until: float | None = None
     site: list[Any] = field(default_factory=list, repr=False)
@@ -158,13 +176,29 @@ class LastPublish:
             if isinstance(note, dict) and note.get("format") == _FORMAT:
                 last = msgspec.convert(note, cls)
                 # They become paths.
-                return last if all(map(pack_digest, last.packs)) else None
+                are_packs = all(map(pack_digest, last.packs))
+                return last if are_packs and all(map(is_copy_href, last.copies)) else None
         return None
 
+    @classmethod
+    def expired_keys(cls, folder: SiteFolder, index: str) -> frozenset[str]:
+        """Return the keys that the publish of an index left out because they had expired.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The site.
+        index : str
+            The sha256 of the index, lowercase hex; none are known of one that is not the last.
+        """
+        last = cls.read(folder)
+        return frozenset(last.report.expired if last is not None and last.index == index else ())
+
     def is_current(self, folder: SiteFolder, given: str) -> bool:
-        """Return whether the site is as it was left, and published with these arguments."""
+        """Return whether the site is as it was left, nothing has expired, and `given` is equal."""
         try:
-            return self.given == given and self.site == _state_of_site(folder)
+            is_in_time = self.expires is None or time.time() < self.expires
+            return is_in_time and self.given == given and self.site == _state_of_site(folder)
         except OSError:
             return False
 
@@ -213,7 +247,7 @@ def _state_of_site(folder: SiteFolder) -> list[list[object]]:
             found.append(_state_of_file(folder.root / name))
         except FileNotFoundError:
             found.append([name])
-    for name in (*DIGEST_FOLDERS, folder.packs.name):
+    for name in (*DIGEST_FOLDERS, *ENTRY_FOLDERS):
         place = folder.root / name
         if place.is_dir():
             found.append([name, *sorted(map(_state_of_file, place.iterdir()))])

@@ -10,15 +10,16 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import read_regular
 from ...index.blocks import named_documents
-from ...index.head import DIGEST_FOLDERS
-from ...index.hidden import place_of
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
+from ...index.hidden import CompressedCopy, copy_of, place_of
 
 if TYPE_CHECKING:
     from ...index.head import Head
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEPT_SECONDS",
+    "NamedByEntries",
+    "copies_of",
+    "entry_files_of",
     "files_below",
     "forget",
     "hrefs_of",
+    "named_by_entries",
     "next_removal",
     "only_files_below",
     "packs_of",
@@ -39,21 +44,58 @@ __all__ = [
 
 #: How long a file stays after it was forgotten.
 KEPT_SECONDS = 24 * 3600.0
-_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet)\Z")
+_NAMES = ("packed", "stored")
+_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet|zst)\Z")
+
+
+class NamedByEntries(NamedTuple):
+    """The packs and compressed copies that the entries of an index name."""
+
+    #: Their hrefs.
+    packs: frozenset[str] = frozenset()
+    #: By key.
+    copies: Mapping[str, CompressedCopy] = MappingProxyType({})
+
+    @property
+    def hrefs(self) -> frozenset[str]:
+        """The hrefs of all of them."""
+        return self.packs.union(copy.href for copy in self.copies.values())
+
+
+def named_by_entries(index: Index | None) -> NamedByEntries:
+    """Return the packs and compressed copies that the entries of an index name; None has none."""
+    if index is None:
+        return NamedByEntries()
+    # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
+    names = {name for piece in index.document() for name in _names_in(bytes(piece))}
+    packed = index.stored.values_of("packed") if "packed" in names else iter(())
+    stored = index.stored.values_of("stored") if "stored" in names else iter(())
+    places = (place_of(value) for _, value in packed if value is not None)
+    copies = ((key, copy_of(value)) for key, value in stored if value is not None)
+    return NamedByEntries(
+        frozenset(place.href for place in places if place is not None),
+        {key: copy for key, copy in copies if copy is not None},
+    )
+
+
+def _names_in(text: bytes) -> tuple[str, ...]:
+    has_escapes = b"\\u00" in text  # with which a name may be written
+    return tuple(name for name in _NAMES if has_escapes or b'"%b"' % name.encode() in text)
 
 
 def packs_of(index: Index) -> frozenset[str]:
     """Return the hrefs of the packs that an index names."""
-    # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
-    if not any(_may_name_pack(bytes(piece)) for piece in index.document()):
-        return frozenset()
-    # The only field that is decoded.
-    found = (packed for _, packed in index.stored.values_of("packed") if packed is not None)
-    return frozenset(place.href for place in map(place_of, found) if place is not None)
+    return named_by_entries(index).packs
 
 
-def _may_name_pack(text: bytes) -> bool:
-    return b'"packed"' in text or b"\\u00" in text  # its name may be written with escapes
+def copies_of(index: Index) -> Mapping[str, CompressedCopy]:
+    """Return the compressed copies that an index names, by key."""
+    return named_by_entries(index).copies
+
+
+def entry_files_of(index: Index) -> frozenset[str]:
+    """Return the hrefs of the packs and compressed copies that an index names."""
+    return named_by_entries(index).hrefs
 
 
 def hrefs_of(folder: SiteFolder, head: Head) -> set[str]:
@@ -81,7 +123,7 @@ def _set_time_to_now(path: Path) -> None:
             file.write(read_regular(path))
 
 
-def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
+def remove_forgotten(folder: SiteFolder, head: Head, entry_files: Set[str]) -> None:
     """Remove the files that nothing has named for a day.
 
     Parameters
@@ -90,23 +132,25 @@ def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
         The site.
     head : Head
         Its head.
-    packs : set of str
-        The hrefs of the packs that its index names.
+    entry_files : set of str
+        The hrefs of the packs and compressed copies that its index names.
     """
-    for path, end in _forgotten(folder, head, packs):
+    for path, end in _forgotten(folder, head, entry_files):
         if end < time.time():
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def next_removal(folder: SiteFolder, head: Head, packs: Set[str]) -> float | None:
+def next_removal(folder: SiteFolder, head: Head, entry_files: Set[str]) -> float | None:
     """Return when the next file is to be removed, in seconds since 1970, or None."""
-    return min((end for _, end in _forgotten(folder, head, packs)), default=None)
+    return min((end for _, end in _forgotten(folder, head, entry_files)), default=None)
 
 
-def _forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> Iterator[tuple[Path, float]]:
-    named = hrefs_of(folder, head) | packs
-    for name in (*DIGEST_FOLDERS, folder.packs.name):
+def _forgotten(
+    folder: SiteFolder, head: Head, entry_files: Set[str]
+) -> Iterator[tuple[Path, float]]:
+    named = hrefs_of(folder, head) | entry_files
+    for name in (*DIGEST_FOLDERS, *ENTRY_FOLDERS):
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _DIGEST_NAME.match(path.name):
                 with contextlib.suppress(OSError):

@@ -141,6 +141,10 @@ class Fetching:
         The keys that failed, and why.
     bytes : int
         The sizes of the values that were fetched, summed.
+    origin, staging, workers, verify
+        As given.
+    batch_bytes : int
+        The most bytes of small values that are fetched together.
     described : dict of str to Described
         The sizes and digests, by key.
     """
@@ -158,14 +162,14 @@ class Fetching:
         modified: float,
         describes: bool = False,
     ) -> None:
-        self._origin = origin
+        self.origin = origin
         self._contents = contents
-        self._staging = staging
-        self._workers = workers if limit is None else min(workers, limit.requests)
+        self.staging = staging
+        self.workers = workers if limit is None else min(workers, limit.requests)
         # What is in memory is lost if the run is killed: at most about a second's worth.
         most = tuning.MIRROR_BATCH_BYTES
-        self._batch_bytes = most if limit is None else min(int(limit.rate), most)
-        self._verify = verify
+        self.batch_bytes = most if limit is None else min(int(limit.rate), most)
+        self.verify = verify
         self._progress = progress
         self._modified = modified
         self._describes = describes
@@ -190,12 +194,12 @@ class Fetching:
         for key in keys:
             size = self._contents[key].size
             (small if size is not None and size <= most else large).append(key)
-        values = read_each(self._origin.values, small, together=self._batch_bytes, first=first)
+        values = read_each(self.origin.values, small, together=self.batch_bytes, first=first)
         for key, data in values:
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:
-                self._put(key, data)
+                self.put(key, data)
         self._fetch_large(large)
 
     # -- packs -----------------------------------------------------------------
@@ -241,16 +245,16 @@ class Fetching:
             path, document = folder.root / href, _pack_document(href)
             if is_link(path) or not pack_size(path):
                 missing.append(document)
-            elif keys or self._verify:
+            elif keys or self.verify:
                 if (pack := folder.read_document(document)) is None:
                     missing.append(document)
                 else:
                     yield href, pack
-        with Workers(self._workers, "staticstore mirror") as pool:
+        with Workers(self.workers, "staticstore mirror") as pool:
             ahead = deque[Future[bytes | None]]()  # no more packs in memory than workers
             for number, document in enumerate(missing):
-                for following in missing[number + len(ahead) : number + self._workers]:
-                    ahead.append(pool.submit(partial(self._origin.read, following, parts)))
+                for following in missing[number + len(ahead) : number + self.workers]:
+                    ahead.append(pool.submit(partial(self.origin.read, following, parts)))
                 pack = ahead.popleft().result()
                 if pack is not None:
                     with contextlib.suppress(OSError):  # staging its values will fail, too
@@ -264,7 +268,7 @@ class Fetching:
         data = pack[start : start + (content.size or 0)]
         if len(data) != content.size or hashlib.sha256(data).hexdigest() != content.sha256:
             return False
-        self._put(key, data)
+        self.put(key, data)
         return True
 
     # -- large values ----------------------------------------------------------
@@ -272,7 +276,7 @@ class Fetching:
     def _fetch_large(self, keys: list[str]) -> None:
         # Threads write the files; this one, which owns the staging, takes them.
         ended: queue.SimpleQueue[tuple[str, Path | BaseException]] = queue.SimpleQueue()
-        with Workers(self._workers, "staticstore mirror") as pool:
+        with Workers(self.workers, "staticstore mirror") as pool:
             for key in keys:
                 pool.submit(partial(self._fetch_one, key, ended))
             for _ in keys:
@@ -280,10 +284,7 @@ class Fetching:
                 try:
                     if isinstance(outcome, BaseException):
                         raise outcome
-                    size = outcome.stat().st_size
-                    self._staging.put_file(key, outcome, self._modified_of(key))
-                    self.bytes += size
-                    self._failed_in_a_row = 0
+                    self.put_file(key, outcome)
                 except (StoreError, OSError) as error:
                     self._fail(key, error)
 
@@ -291,8 +292,8 @@ class Fetching:
         self, key: str, ended: queue.SimpleQueue[tuple[str, Path | BaseException]]
     ) -> None:
         try:
-            value = self._origin.values[key]
-            path = self._staging.path_for(key, value.sha256)
+            value = self.origin.values[key]
+            path = self.staging.path_for(key, value.sha256)
             # A killed run may have left the whole file.
             if value.sha256 is None or staged_sha256(path) != value.sha256:
                 with self._progress.of_value(key) as report:
@@ -308,9 +309,10 @@ class Fetching:
 
     # -- outcomes --------------------------------------------------------------
 
-    def _put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> None:
+        """Stage a value, which was verified, or note that it failed."""
         try:
-            self._staging.put(key, data, self._contents[key].sha256, self._modified_of(key))
+            self.staging.put(key, data, self._contents[key].sha256, self._modified_of(key))
         except OSError as error:
             self._fail(key, error)
             return
@@ -320,6 +322,20 @@ class Fetching:
         self.bytes += len(data)
         self._failed_in_a_row = 0
         self._progress.report(key, len(data))
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Stage a value, which was verified and is in its file.
+
+        Raises
+        ------
+        OSError
+            It cannot be renamed into place.
+        """
+        size = path.stat().st_size
+        self.staging.put_file(key, path, self._modified_of(key))
+        self.bytes += size
+        self._failed_in_a_row = 0
+        self._progress.report(key, size)
 
     def _modified_of(self, key: str) -> float:
         # In the past, so that any later change of the file changes its time.

@@ -62,12 +62,12 @@ class IndexFiles(NamedTuple):
     head: Head | None
     #: What to write; None if the copy's head and all that it names are right already.
     files: HeadFiles | None
-    #: The hrefs of the packs that the index names.
-    packs: frozenset[str] = frozenset()
+    #: The hrefs of the packs and compressed copies that the index names.
+    entry_files: frozenset[str] = frozenset()
 
 
 def files_of_whole(
-    folder: SiteFolder, origin: SiteSnapshot, packs: frozenset[str], entries: _Entries
+    folder: SiteFolder, origin: SiteSnapshot, entry_files: frozenset[str], entries: _Entries
 ) -> IndexFiles:
     """Return the origin's index and head, byte for byte; fetch what the copy lacks.
 
@@ -81,8 +81,8 @@ def files_of_whole(
         The copy.
     origin : SiteSnapshot
         The site.
-    packs : frozenset of str
-        The hrefs of the packs that its index names.
+    entry_files : frozenset of str
+        The hrefs of the packs and compressed copies that its index names.
     entries : callable
         Returns the entries of the copy, should it need an index of its own.
 
@@ -96,11 +96,11 @@ def files_of_whole(
         return files_of_part(folder, origin, dict(entries()))
     head = origin.head
     if head is None:
-        return IndexFiles(body, None, None, packs)
+        return IndexFiles(body, None, None, entry_files)
     documents = _missing_documents(folder, origin, head)
     if not documents and folder.read_head() == head and folder.has_document(head.index, body):
-        return IndexFiles(body, head, None, packs)
-    return IndexFiles(body, head, HeadFiles(head, documents, _head_text(origin, head)), packs)
+        return IndexFiles(body, head, None, entry_files)
+    return IndexFiles(body, head, HeadFiles(head, documents, _head_text(origin, head)), entry_files)
 
 
 def files_of_part(
@@ -164,7 +164,7 @@ def _missing_documents(
 
 @contextlib.contextmanager
 def replacing_index(
-    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_packs: frozenset[str]
+    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_files: frozenset[str]
 ) -> Iterator[None]:
     """Write temporary index and head, run the block, then rename index, then head.
 
@@ -179,8 +179,8 @@ def replacing_index(
         Its new index and head.
     old_body : bytes or None
         The bytes of its ``index.json``.
-    old_packs : frozenset of str
-        The hrefs of the packs that this names.
+    old_files : frozenset of str
+        The hrefs of the packs and compressed copies that this names.
 
     Raises
     ------
@@ -193,9 +193,9 @@ def replacing_index(
             yield
         return
     with prepared_head(folder, files.head, body=body, files=files.files):
-        forget(folder, old_packs - files.packs)
+        forget(folder, old_files - files.entry_files)
         yield
-    remove_forgotten(folder, files.head, files.packs)
+    remove_forgotten(folder, files.head, files.entry_files)
 
 
 @contextlib.contextmanager

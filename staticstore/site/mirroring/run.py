@@ -21,10 +21,11 @@ from ..documents.root_files import write_git_files
 from ..folder.data_file import FileDigest
 from ..folder.folder_note import settled
 from ..folder.notes import Notes, read_notes, write_notes
-from ..folder.retention import files_below, packs_of, remove_files
+from ..folder.retention import files_below, named_by_entries, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
+from .copy_fetching import fetch_named
 from .fetching import Fetching, ProgressSum, ValueProgress, check_index_links, link_problems
 from .foreign_values import completed_contents, count_checks
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
@@ -118,7 +119,7 @@ class MirrorRun:
         self._old_notes = read_notes(self.folder.notes)
         self._read_index()
         self._old_count = len(self._old_index)  # for the guards
-        self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
+        self._named_files = named_by_entries(self.origin.snapshot if self._is_whole else None)
         self._wanted: list[str] = []
         self._described: Mapping[str, Any] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
@@ -313,7 +314,7 @@ class MirrorRun:
                 wanted = self._wanted
                 # A pack may hold values that are skipped; an index of the copy's own names none.
                 if self._is_whole and not (self.skipped or self._is_rewritten):
-                    wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
+                    wanted = fetch_named(self.folder, self._named_files, fetching, wanted)
                 fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
@@ -340,17 +341,16 @@ class MirrorRun:
         self._about_names = copy_about(
             self.folder, self.origin.head, self.origin.read, self.origin.read_file
         )
-        old_packs: frozenset[str] = frozenset()
-        if files.body != self._old_body:
-            old_packs = packs_of(self._old_index)
+        replaced = None if files.body == self._old_body else self._old_index
+        if replaced is not None:
             self._sha256 = hashlib.sha256(files.body).hexdigest()
-        with replacing_index(self.folder, files, self._old_body, old_packs):
+        with replacing_index(self.folder, files, self._old_body, named_by_entries(replaced).hrefs):
             staging.replace()
         staging.sync_folders()
 
     def _index_files(self) -> IndexFiles:
         if self._is_whole and not (self.failed or self.skipped or self._is_rewritten):
-            return files_of_whole(self.folder, self.origin, self._packs, self._entries)
+            return files_of_whole(self.folder, self.origin, self._named_files.hrefs, self._entries)
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:

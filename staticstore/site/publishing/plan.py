@@ -11,21 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import quoted
 from ...index.changes import Action, diff
 from ...index.fields import Content, parse_time, time_text
-from ...index.hidden import Place
 from ...index.snapshot import Index
 from ..documents.head_files import HeadFiles, PiecedBody, States, next_head
-from ..documents.packs import (
-    Packing,
-    PackState,
-    has_loose_values,
-    pack_states,
-    pack_values,
-    unchanged_places,
-)
 from ..documents.root_files import git_warnings, has_git_rules
 from ..folder.data_file import FileDigest, media_type_of
 from ..folder.last_publish import LastPublish, PublishReport
 from ..folder.withheld import unfinished
+from .entry_files import EntryFiles, EntryOptions
+from .expiry import Expired, Expiry
 from .text_files import KeySearch
 
 if TYPE_CHECKING:
@@ -40,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PublishPlan",
+    "add_files",
     "bounded_warnings",
     "data_warnings",
     "entry_of",
@@ -67,9 +61,8 @@ class PublishPlan(NamedTuple):
     notes: Notes
     #: What to note of this publish.
     last: LastPublish
-    #: The hrefs of the packs that the new index names, and of those that it no longer names.
-    packs: set[str]
-    forgotten_packs: set[str]
+    #: The packs and compressed copies that the new index names.
+    entry_files: EntryFiles
     about: SiteAbout
     report: PublishReport
     #: The raw entries that differ from the old head's index; None if all may differ.
@@ -82,12 +75,15 @@ def plan_publish(
     given: GivenMetadata,
     about: SiteAbout,
     old: Predecessor,
-    packing: Packing | None,
+    options: EntryOptions,
+    expiry: Expiry | None,
     guards: Guards,
     arguments: str,
     is_unchanged: Callable[[str], bool],
 ) -> PublishPlan:
-    """Plan a publish of all files.  New packs are written already: the index needs their digests.
+    """Plan a publish of all files.
+
+    New packs and compressed copies are written already: the index needs their digests.
 
     Parameters
     ----------
@@ -101,43 +97,48 @@ def plan_publish(
         The site's own words.
     old : Predecessor
         The site from which the publish continues.
-    packing : Packing or None
-        Which values to pack; None to make no new packs.
+    options : EntryOptions
+        Which packs and compressed copies to make.
+    expiry : Expiry or None
+        When entries expire.
     guards : Guards
         What is refused.
     arguments : str
         The digest of what the index depends on beside the data.
     is_unchanged : callable
-        Returns whether the pack at an href is as the last publish left it.
+        Returns whether the pack or copy at an href is as the last publish left it.
 
     Raises
     ------
     RefusedError
         Too few entries would be left.
     StoreError
-        Patterns give too long fields to too many keys, or a pack cannot be written.
+        Patterns give too long fields to too many keys, or a pack or copy cannot be written.
     """
-
-    def check_shrink() -> None:
-        guards.check_shrink("the publish", len(old.index), len(data.digests))
-
     known = KeySearch(data.keys)
     fields = given.read().spelled_as(known)
     fields.check_size(known)
+    expired = Expired() if expiry is None else expiry.among(data.keys, fields.fields_of)
+
+    def values() -> Mapping[str, FileDigest]:  # once all are hashed
+        gone, digests = expired.keys, data.digests
+        return {key: digests[key] for key in digests if key not in gone} if gone else digests
+
+    def check_shrink() -> None:
+        guards.check_shrink("the publish", len(old.index), len(values()))
+
     digests: Iterable[tuple[str, FileDigest]] = data.take_all()
-    places: dict[str, Place] = {}
-    old_packs: dict[str, int] = {}
-    if packing is not None or any(old.index.packed_entries()):
+    if expired.keys:
+        digests = (pair for pair in digests if pair[0] not in expired.keys)
+    made = EntryFiles({}, {}, {}, {})
+    if options.concern(old.index):
         digests = list(digests)  # the place of a value in a pack depends on all of them
         check_shrink()  # before a pack is written
-        places, old_packs = unchanged_places(folder, old.index, data.digests, is_unchanged)
-    if packing is not None:
-        places = pack_values(folder, data.digests, places, old_packs, packing)
-    packs = {place.href for place in places.values()}
+        made = EntryFiles.of_all(folder, old.index, dict(digests), options, is_unchanged)
     # Of a first publish nothing is asked.  benchmark: publish-small
     before = old.index.contents_of(data.keys if len(old.index) else [])
     index = Index.from_items(  # takes the digests while other files are still hashed
-        (key, entry_of(key, digest, fields.fields_of(key), before.get(key), places.get(key)))
+        (key, entry_of(key, digest, fields.fields_of(key), before.get(key), made))
         for key, digest in digests
     )
     check_shrink()
@@ -148,8 +149,11 @@ def plan_publish(
     )
     of_metadata = bounded_warnings(fields.warnings(known))
     of_git = list(git_warnings(folder, list(data.digests)))
-    temporary = unfinished(data.digests)
+    published = values()
+    temporary = unfinished(published)
+    of_metadata += expired.warnings
     warnings = [
+        *made.warnings,
         *about.warnings,
         *data_warnings(data, temporary),
         *of_metadata,
@@ -157,7 +161,7 @@ def plan_publish(
     ]
     changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
     if not len(old.index):  # a comparison would take as long as all the rest
-        changed["set"] = list(data.digests)
+        changed["set"] = list(published)
     else:
         for change in diff(old.index, index):
             changed[change.action].append(change.key)
@@ -167,8 +171,9 @@ def plan_publish(
         changed,
         [*old.warnings, *warnings],
         entries=len(index),
-        size=sum(digest.size for digest in data.digests.values()),
-        packed=len(places),
+        size=sum(digest.size for digest in published.values()),
+        made=made,
+        expired=sorted(expired.keys.intersection(data.digests)),
     )
     last = last_publish(
         arguments,
@@ -179,8 +184,8 @@ def plan_publish(
         metadata_warnings=of_metadata,
         unfinished=temporary,
         has_git_rules=has_git_rules(folder, data.digests),
-        packs=pack_states(folder, places, data.digests),
-        has_loose_values=packing is not None and has_loose_values(data.digests, places, packing),
+        made=made,
+        expires=expired.following,
     )
     return PublishPlan(
         body=body,
@@ -191,8 +196,7 @@ def plan_publish(
         data=data,
         notes=data.notes_of_all(head.index.sha256),
         last=last,
-        packs=packs,
-        forgotten_packs=old_packs.keys() - packs,
+        entry_files=made,
         about=about,
         report=report,
     )
@@ -203,7 +207,7 @@ def entry_of(
     digest: FileDigest,
     fields: Mapping[str, Any],
     before: Content | None,
-    place: Place | None,
+    files: EntryFiles,
 ) -> dict[str, Any]:
     """Return the entry of a file.
 
@@ -217,8 +221,8 @@ def entry_of(
         The metadata that the publisher gives.
     before : Content or None
         What the old entry says of its bytes.
-    place : Place or None
-        Its place in a pack.
+    files : EntryFiles
+        The packs and compressed copies that have it, too.
     """
     entry = dict(fields)
     entry["size"] = digest.size
@@ -227,9 +231,16 @@ def entry_of(
         entry["modified"] = modified
     if (media_type := media_type_of(key)) is not None:
         entry["media_type"] = media_type
-    if place is not None:
-        entry["packed"] = [place.href, place.offset]
+    add_files(entry, key, files)
     return entry
+
+
+def add_files(entry: dict[str, Any], key: str, files: EntryFiles) -> None:
+    """Put into an entry which packs and compressed copies have its value, too."""
+    if (place := files.places.get(key)) is not None:
+        entry["packed"] = [place.href, place.offset]
+    if (copy := files.copies.get(key)) is not None:
+        entry["stored"] = copy.as_json()
 
 
 def _modified(digest: FileDigest, before: Content | None) -> str | None:
@@ -258,7 +269,8 @@ def report_of(
     *,
     entries: int,
     size: int,
-    packed: int,
+    made: EntryFiles,
+    expired: list[str],
 ) -> PublishReport:
     """Return the report of a publish; `size` is that of all values, in bytes."""
     left_out = data.all_left_out()
@@ -273,7 +285,9 @@ def report_of(
         warnings=warnings,
         entries=entries,
         bytes=size,
-        packed=packed,
+        packed=sum(state.values for state in made.packs.values()),
+        compressed=sum(made.copy_counts.values()),
+        expired=expired,
     )
 
 
@@ -287,8 +301,8 @@ def last_publish(
     metadata_warnings: list[str],
     unfinished: list[str],
     has_git_rules: bool,
-    packs: dict[str, PackState],
-    has_loose_values: bool,
+    made: EntryFiles,
+    expires: float | None,
 ) -> LastPublish:
     """Return what to note of a publish; see `LastPublish`."""
     unchanged = replace(report, set=[], updated=[], deleted=[], hashed=0, warnings=warnings)
@@ -301,8 +315,11 @@ def last_publish(
         metadata_warnings=metadata_warnings,
         unfinished=unfinished,
         has_git_rules=has_git_rules,
-        packs=packs,
-        has_loose_values=has_loose_values,
+        packs=made.packs,
+        has_loose_values=made.has_loose,
+        copies=made.copy_counts,
+        incompressible=sorted(made.incompressible),
+        expires=expires,
         is_plain=data.is_plain,
     )
 

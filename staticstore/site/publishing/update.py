@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...disk.file_system import read_regular
@@ -19,13 +19,21 @@ from ...index import codec
 from ...index.changes import Action
 from ...index.fields import PUBLISHER_FIELDS, Content, canonical_line
 from ...index.forms.parsing import canonical_lines_of
-from ...index.hidden import Place
 from ...index.snapshot import Index
 from ..documents.head_files import PiecedBody, States, changed_head, has_next_generation
-from ..documents.packs import Packing, changed_places, has_loose_values
 from ..folder.data_file import FileDigest
 from ..folder.withheld import unfinished
-from .plan import PublishPlan, bounded_warnings, data_warnings, entry_of, last_publish, report_of
+from .entry_files import EntryFiles, EntryOptions
+from .expiry import Expired, Expiry
+from .plan import (
+    PublishPlan,
+    add_files,
+    bounded_warnings,
+    data_warnings,
+    entry_of,
+    last_publish,
+    report_of,
+)
 from .text_files import KeySearch
 
 if TYPE_CHECKING:
@@ -50,7 +58,8 @@ def plan_update(
     given: GivenMetadata,
     about: SiteAbout,
     last: LastPublish,
-    packing: Packing | None,
+    options: EntryOptions,
+    expiry: Expiry | None,
 ) -> PublishPlan | None:
     """Plan a publish at the cost of what has changed, if that is possible.
 
@@ -66,8 +75,10 @@ def plan_update(
         The site's own words, the same, too.
     last : LastPublish
         What the last publish has noted.
-    packing : Packing or None
-        Which values to pack; None to make no new packs.
+    options : EntryOptions
+        Which packs and compressed copies to make.
+    expiry : Expiry or None
+        When entries expire; none has since the last publish.
 
     Returns
     -------
@@ -77,7 +88,7 @@ def plan_update(
     Raises
     ------
     StoreError
-        The metadata cannot be used, or a pack cannot be written.
+        The metadata cannot be used, or a pack or copy cannot be written.
     """
     if not _are_few(data, last) or last.has_loose_values:
         return None
@@ -98,17 +109,18 @@ def plan_update(
         of_metadata = bounded_warnings(given.read().warnings(known))
     digests: dict[str, FileDigest | None] = dict.fromkeys(data.gone)
     digests.update(data.take_changed())
-    places, packs = dict[str, Place | None](), last.packs
-    if packing is not None or packs:
-        places, packs = changed_places(folder, old, packs, digests, packing)
-    changed = _changed_entries(digests, places, old, given)
+    expired = Expired() if expiry is None else _expired(expiry, digests, old, given)
+    still_out = set(last.report.expired).difference(digests)
+    alive = {key: None if key in expired.keys else one for key, one in digests.items()}
+    made = EntryFiles.of_changed(folder, old, last, alive, options)
+    changed = _changed_entries(alive, made, old, given)
     index = Index(old.stored.folded(changed)) if changed else old
     body = PiecedBody(index.document()) if changed else PiecedBody([old_body])
     new_head, files = changed_head(folder, head, old, index, changed, body)
     actions = _actions(changed, old, index)
     temporary = {*last.unfinished, *unfinished(actions["set"])}
     temporary_keys = sorted(temporary.difference(actions["delete"]))
-    warnings = [*about.warnings, *data_warnings(data, temporary_keys), *of_metadata]
+    warnings = [*made.warnings, *about.warnings, *data_warnings(data, temporary_keys), *of_metadata]
     report = report_of(
         new_head.generation,
         data,
@@ -116,7 +128,8 @@ def plan_update(
         warnings,
         entries=len(index),
         size=last.report.bytes + _size_of(index, changed) - _size_of(old, changed),
-        packed=sum(state.values for state in packs.values()),
+        made=made,
+        expired=sorted(still_out | expired.keys),
     )
     return PublishPlan(
         body=body,
@@ -135,11 +148,10 @@ def plan_update(
             metadata_warnings=of_metadata,
             unfinished=temporary_keys,
             has_git_rules=False,
-            packs=packs,
-            has_loose_values=packing is not None and _has_loose(digests, places, packing),
+            made=made,
+            expires=min(filter(None, (last.expires, expired.following)), default=None),
         ),
-        packs=set(packs),
-        forgotten_packs=last.packs.keys() - packs,
+        entry_files=made,
         about=about,
         report=report,
         changed=changed,
@@ -170,10 +182,12 @@ def _read_old(folder: SiteFolder, last: LastPublish) -> tuple[Head, bytes, Index
 
 
 def _fits_index(last: LastPublish, data: DataSurvey, old: Index) -> bool:
-    # Wrong numbers would get past the guards; an unknown pack cannot be counted.
-    contents = old.contents_of([*(file.key for file in data.changed), *data.gone])
-    hrefs = {content.place.href for content in contents.values() if content.place is not None}
-    return len(old) == last.report.entries and hrefs <= last.packs.keys()
+    # Wrong numbers would get past the guards; an unknown pack or copy cannot be counted.
+    contents = old.contents_of([*(file.key for file in data.changed), *data.gone]).values()
+    packs = {content.place.href for content in contents if content.place is not None}
+    copies = {content.compressed.href for content in contents if content.compressed is not None}
+    are_known = packs <= last.packs.keys() and copies <= last.copies.keys()
+    return are_known and len(old) == last.report.entries
 
 
 def _means_the_same(data: DataSurvey, given: GivenMetadata) -> bool:
@@ -182,20 +196,30 @@ def _means_the_same(data: DataSurvey, given: GivenMetadata) -> bool:
     return given.read().is_composed and unicodedata.is_normalized("NFC", texts)
 
 
+def _expired(
+    expiry: Expiry, digests: Mapping[str, FileDigest | None], old: Index, given: GivenMetadata
+) -> Expired:
+    def metadata_of(key: str) -> Mapping[str, Any]:
+        return old[key] if key in old else given.read().fields_of(key)
+
+    keys = (key for key, digest in digests.items() if digest is not None)
+    return expiry.among(keys, metadata_of)
+
+
 def _changed_entries(
     digests: Mapping[str, FileDigest | None],
-    places: Mapping[str, Place | None],
+    made: EntryFiles,
     old: Index,
     given: GivenMetadata,
 ) -> States:
     """Return the raw entries that differ from the old index; None for one that is gone."""
     changed: States = {}
-    for key in sorted({*digests, *places}):
+    for key in sorted({*digests, *made.places}):
         raw = old.raw(key)
         digest = digests.get(key)
         new = None
         if digest is not None or key not in digests:
-            new = _raw_entry(key, digest, places.get(key), raw, given)
+            new = _raw_entry(key, digest, made, raw, given)
         if new != (None if raw is None else bytes(raw)):
             changed[key] = new
     return changed
@@ -214,30 +238,20 @@ def _actions(changed: States, old: Index, index: Index) -> dict[Action, list[str
 
 
 def _raw_entry(
-    key: str, digest: FileDigest | None, place: Place | None, raw: Raw | None, given: GivenMetadata
+    key: str, digest: FileDigest | None, made: EntryFiles, raw: Raw | None, given: GivenMetadata
 ) -> bytes:
     entry = {} if raw is None else codec.decode(raw)
     if digest is None:  # only the place has changed
         entry.pop("packed", None)
-        if place is not None:
-            entry["packed"] = [place.href, place.offset]
+        add_files(entry, key, made)
     else:
         fields = {name: entry[name] for name in entry.keys() - PUBLISHER_FIELDS}
         before = None if raw is None else Content.of(entry)
         if raw is None:
             fields = given.read().fields_of(key)
-        entry = entry_of(key, digest, fields, before, place)
+        entry = entry_of(key, digest, fields, before, made)
     line = canonical_line(key, entry)
     return line.removeprefix(codec.encode(key) + b":")
-
-
-def _has_loose(
-    digests: Mapping[str, FileDigest | None], places: Mapping[str, Place | None], packing: Packing
-) -> bool:
-    placed = {key: place for key, place in places.items() if place is not None}
-    found = {key: digest for key, digest in digests.items() if digest is not None}
-    is_any_moved = len(placed.keys() - digests.keys()) < len(places.keys() - digests.keys())
-    return is_any_moved or has_loose_values(found, placed, packing)
 
 
 def _size_of(index: Index, changed: States) -> int:

@@ -20,7 +20,7 @@ from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ..documents.exports import EXPORTS
 from ..folder.data_path import DATA_PATH, fits
-from ..folder.retention import packs_of
+from ..folder.retention import entry_files_of
 from .source import PushSource
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _LOG = logging.getLogger("staticstore.site")
 NOTE = ".staticstore/push.json"
 _FORMAT = "staticstore-push/1"
 _DIGEST_NAMED = re.compile(
-    r"(packs|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|jsonl|json|parquet)"
+    r"(packs|stored|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|zst|jsonl|json|parquet)"
 )
 _EXPORTS = frozenset(export.file for export in EXPORTS.values())
 _TOO_LARGE = "too large"  # in place of the digest of a file larger than any of ours
@@ -197,7 +197,7 @@ class PushDestination:
 
     def named(self) -> set[str]:
         """Return the hrefs of the files named by their digest that index and head name."""
-        return {*packs_of(self.index), *self.documents}
+        return {*entry_files_of(self.index), *self.documents}
 
     def keys_beside(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys, other than `keys`, whose values the target has."""

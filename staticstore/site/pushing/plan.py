@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
-from ..folder.retention import KEPT_SECONDS, packs_of
+from ..folder.retention import KEPT_SECONDS, entry_files_of
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..guards import Guards, first_few, foreign_values, is_ours
@@ -43,7 +43,7 @@ class PushPlan:
     during: PushNote
     after: PushNote
     cleaned: PushNote
-    #: How many values and packs the target has already.
+    #: How many values, packs and compressed copies the target has already.
     kept: int
 
     @classmethod
@@ -62,7 +62,7 @@ class PushPlan:
             Whether values keep media types that a browser would run.
         """
         lacking = old.lacking(site)
-        documents = _lacking_documents(site, old)
+        documents, entry_files = _lacking_documents(site, old), len(entry_files_of(site.index))
         exports = [one for one in site.exports if one.href not in old.foreign_exports]
         stages = [list(site.values(lacking, active=active)), *documents, _lacking(exports, old)]
         left = old.keys_beside(site.index)
@@ -99,7 +99,7 @@ class PushPlan:
                 data=data,
                 also=also,
             ),
-            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
+            kept=len(site.index) - len(lacking) + entry_files - len(documents[0]),
         )
 
 

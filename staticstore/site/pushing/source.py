@@ -25,8 +25,9 @@ from ..documents.packs import pack_digest
 from ..exports import noted_exports
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
+from ..folder.last_publish import LastPublish
 from ..folder.notes import digest_in_state, read_notes
-from ..folder.retention import packs_of
+from ..folder.retention import copies_of, packs_of
 from ..folder.scan import scan
 from ..folder.site_folder import SiteFolder, link_problem
 from ..guards import first_few
@@ -100,7 +101,7 @@ class PushSource:
         index, head = Index.parse(body), Head.parse(head_body)
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
-        files, stale = _values(folder, index)
+        files, stale = _values(folder, index, head)
         about, changed = _about(folder, head)
         exports, outdated = _exports(folder, head)
         problems += stale + changed + outdated
@@ -154,9 +155,17 @@ class PushSource:
                 raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
             yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
 
+    def copies(self) -> Iterator[Upload]:
+        """Yield the uploads of the compressed copies that the index names."""
+        found = {copy.href: copy for copy in copies_of(self.index).values()}
+        for href, copy in sorted(found.items()):
+            # Never with a content coding: readers verify the bytes as they are.
+            served = Served("application/zstd", _IMMUTABLE)
+            yield Upload(href, self.folder.root / href, copy.size, copy.sha256, served)
+
     def digest_named(self) -> list[Upload]:
         """Return the uploads of all files named by their digest."""
-        return [*self.packs(), *map(self._named, self.documents)]
+        return [*self.packs(), *self.copies(), *map(self._named, self.documents)]
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages; each must end before the next."""
@@ -166,7 +175,7 @@ class PushSource:
             (Role.INDEX,),
         )
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
-        return [list(self.packs()), *named]
+        return [[*self.packs(), *self.copies()], *named]
 
     def _named(self, document: Document) -> Upload:
         served = Served(served_type(document.href), _IMMUTABLE)
@@ -250,10 +259,13 @@ def _exports(folder: SiteFolder, head: Head) -> tuple[list[Upload], list[tuple[s
     return exports, outdated
 
 
-def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
+def _values(
+    folder: SiteFolder, index: Index, head: Head
+) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
     # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
     # hashes what is uploaded.
     found = scan(folder.data, published=index, exempts=lambda _: True)
+    expired = LastPublish.expired_keys(folder, head.index.sha256)
     known = read_notes(folder.notes).digests()
     noted = {
         file.key: digest_in_state(known, file.key, file.size, file.mtime_ns, file.inode)
@@ -267,7 +279,8 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
         outcome = hashed[key] if digest is None else digest
         if isinstance(outcome, FileDigest):
             if key not in contents:
-                stale.append((data + key, "it is not in the index"))
+                if key not in expired:
+                    stale.append((data + key, "it is not in the index"))
             elif (contents[key].size, contents[key].sha256) != (outcome.size, outcome.sha256):
                 stale.append((data + key, "it differs from the index"))
         elif key in contents:

@@ -41,6 +41,8 @@ class ValueAnswer:
     """
 
     is_verified = False
+    #: Whether it comes out of a compressed copy; its response is that of the copy.
+    is_compressed = False
 
     def __init__(
         self,
@@ -143,6 +145,9 @@ def ask(
     TransportError, IntegrityError
         The host does not answer, or has a value of another size.
     """
+    if value.compressed is not None:
+        answer: ValueAnswer = value.compressed.ask(value, start, end)
+        return answer
     if (start > 0 or end is not None) and value.session.takes_ranges:
         last = "" if end is None else str(end - 1)
         headers = {"Range": f"bytes={start}-{last}"}
@@ -189,7 +194,7 @@ def ask_head(value: RemoteValue) -> Response:
         answer.close()  # perhaps a file with the whole value
         return answer.response
 
-    response = first_right(value, asked)
+    response = first_right(value.plain, asked)
     response.close()
     return response
 

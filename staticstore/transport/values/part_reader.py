@@ -13,6 +13,7 @@ from ... import tuning
 from ...errors import IntegrityError, TransportError
 from .answers import ValueAnswer, ask, ask_size
 from .remote_value import RemoteValue, first_right
+from .seek_table import FRAME_BYTES
 from .stream import ValueStream, copy_whole, spooled
 from .verifier import OrderedVerifier
 
@@ -81,7 +82,12 @@ class PartReader:
     """
 
     def __init__(self, value: RemoteValue, cache_size: int) -> None:
-        self._value = value
+        self._whole_value = value
+        compressed = value.compressed
+        is_by_copy = compressed is not None and compressed.is_for_short_reads(value)
+        self._value = value if is_by_copy else value.plain
+        # Whether bytes of the copy were returned, with which those of the host may not be mixed.
+        self._has_copied = False
         self._size = value.size
         self._cache_size = cache_size
         # The last part, even if the cache is too small for it.
@@ -115,7 +121,7 @@ class PartReader:
             self._size = ask_size(self._value)
             if self._size is None:
                 self._read_whole()
-            self._value = self._value._replace(size=self._size)
+            self._value = self._whole_value = self._value._replace(size=self._size)
         assert self._size is not None, "a whole value has a size"
         return self._size
 
@@ -129,7 +135,7 @@ class PartReader:
         """Read the whole value by one request and verify it, without keeping it."""
         self._check()
         file = io.BytesIO()
-        self._size = copy_whole(self._value, file)
+        self._size = copy_whole(self._whole_value, file)
         return file.getvalue()
 
     def readinto(self, position: int, buffer: memoryview, wanted: int) -> int:
@@ -269,6 +275,8 @@ class PartReader:
             self._end_stream()
         start, end, ahead = self._window(position, wanted)
         is_short = end - start <= tuning.CACHED_PART_BYTES
+        if self._value.compressed is not None:
+            start, end = self._whole_frames(start, end, is_short=is_short)
         if not is_short:
             self._end_stream()
         if start == 0:
@@ -311,6 +319,12 @@ class PartReader:
             ahead = min(wanted, most_after_one)
         return start, min(end, self.size), ahead
 
+    def _whole_frames(self, start: int, end: int, *, is_short: bool) -> tuple[int, int]:
+        # What comes out of a frame anyway is cached, too; a stream begins where it is read.
+        if is_short and start // FRAME_BYTES == (end - 1) // FRAME_BYTES:
+            start -= start % FRAME_BYTES
+        return start, min(-(-end // FRAME_BYTES) * FRAME_BYTES, self.size)
+
     def _open(self, start: int, end: int) -> ValueStream | None:
         """Open a part; None if the whole value was read instead."""
 
@@ -321,6 +335,13 @@ class PartReader:
         if self._validators is None or self._value.is_elsewhere:
             before = self._value
             self._value, answer = first_right(before, asked)
+            if answer.is_compressed:
+                self._has_copied = True
+                return ValueStream(self._value, answer, start, end, None)
+            if self._has_copied:  # the host has perhaps replaced the value since
+                answer.close()
+                self._read_whole()
+                return None
             if self._value.session is not before.session:
                 self._validators = None  # another host has other tags
         else:
@@ -346,7 +367,7 @@ class PartReader:
             It differs from a part that was read before, for instance.
         """
         self._end_stream()
-        self._whole, self._size = spooled(self._value)
+        self._whole, self._size = spooled(self._whole_value)
         for one in (self._last, *self._blocks):
             self._whole.seek(one.start)
             if self._whole.read(len(one.data)) != one.data:

@@ -130,6 +130,8 @@ def open_range(value: RemoteValue, start: int | None, end: int | None) -> Binary
     first, last = start or 0, end
     if last is not None and first >= last:
         return io.BytesIO()
+    if last is not None:
+        value = value.for_parts([ByteRange(first, last)])
     return first_right(value, lambda value: _open_part(value, first, last))
 
 
@@ -230,6 +232,7 @@ class RangesPlan:
         self._asked = [ByteRange(*slice(*one).indices(size or 0)[:2]) for one in self._ranges]
         joined = coalesced((one for one in self._asked if one.start < one.end), gap, most)
         self.stretches = list(joined)
+        self.value = self.value.for_parts(self.stretches)
         self.fetched: Sequence[SizedAnswer | None] | None = None
         # Long ones are streamed: less memory.
         most_bytes = tuning.RANGE_AT_ONCE_BYTES
@@ -240,7 +243,8 @@ class RangesPlan:
         """Whether to request it together with others, from the root that is asked first."""
         value = self.value
         is_first = value.sources is None or not value.session.is_failing
-        return self._is_short and value.size is not None and is_first
+        is_plain = value.size is not None and value.compressed is None
+        return self._is_short and is_plain and is_first
 
     @property
     def is_whole(self) -> bool:
@@ -275,11 +279,15 @@ class RangesPlan:
         from ..many.batch import fetch_all
 
         assert value.size is not None, "the size was asked for"
+        if value.compressed is not None:
+            bodies = value.compressed.read_parts(value, self.stretches)
+            _verify(value, self.stretches, bodies)
+            return bodies
         fetched = self.fetched if value is self.value else None
         # A request past a cache has header fields of its own.
         if fetched is None and self._is_short and not value.fields:
             fetched = fetch_all(value.session, list(self.requests(value)))
-        bodies: list[bytes] = []
+        bodies = []
         etags: set[str | None] = set()
         for one, found in zip(self.stretches, fetched or repeat(None), strict=False):
             if found is not None:

@@ -13,9 +13,11 @@ from .verifier import Verifier
 if TYPE_CHECKING:
     from ..http.session import Session
     from ..http.wire import Deadline
+    from ..many.request import ByteRange
 
 __all__ = [
     "PASSED_OVER",
+    "CompressedWay",
     "RemoteValue",
     "Sources",
     "Wholes",
@@ -56,6 +58,8 @@ class RemoteValue(NamedTuple):
     sources: Sources | None = None
     #: The store, kept alive until the value has been read.
     store: object = None
+    #: Its compressed copy, if it is to be read by that; None to read the value itself.
+    compressed: CompressedWay | None = None
 
     @property
     def url(self) -> str:
@@ -75,6 +79,17 @@ class RemoteValue(NamedTuple):
     def has_digest(self) -> bool:
         """Whether the index says a digest of the whole value, of any kind."""
         return self.sha256 is not None or self.checksum is not None
+
+    @property
+    def plain(self) -> RemoteValue:
+        """The value itself, not read by its compressed copy."""
+        return self if self.compressed is None else self._replace(compressed=None)
+
+    def for_parts(self, ranges: Sequence[ByteRange]) -> RemoteValue:
+        """Return it as some parts of it are to be read: by the copy, if that is shorter."""
+        compressed = self.compressed
+        is_shorter = compressed is not None and compressed.is_shorter(self, ranges)
+        return self if is_shorter else self.plain
 
     def changed(
         self, message: str, *, expected: object = None, actual: object = None
@@ -198,6 +213,16 @@ def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[
 
 
 def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
+    if (compressed := value.compressed) is not None:
+        if not compressed.is_failing(value.session):
+            try:
+                found = read(value)
+            except (IntegrityError, TransportError):  # whatever is wrong with the copy
+                compressed.note(value.session, failed=True)
+            else:
+                compressed.note(value.session, failed=False)
+                return found
+        value = value.plain
     try:
         return read(value)
     except (IntegrityError, HTTPStatusError) as error:
@@ -210,6 +235,38 @@ def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
 
 
 Way = TypeVar("Way")
+
+
+class CompressedWay(Protocol):
+    """A value's compressed copy, to read the value by: `compression.CompressedReads`.
+
+    Any thread may use it.  What is wrong with the copy raises IntegrityError or
+    TransportError.
+    """
+
+    def ask(self, value: RemoteValue, start: int, end: int | None) -> Any:
+        """Request the bytes from `start` to `end`, as `answers.ask` does."""
+        ...
+
+    def is_shorter(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> bool:
+        """Return whether fewer bytes are fetched for some parts than without the copy."""
+        ...
+
+    def is_for_short_reads(self, value: RemoteValue) -> bool:
+        """Return whether the copy is so short that it suits reads at any offset."""
+        ...
+
+    def read_parts(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read parts, in order and not overlapping."""
+        ...
+
+    def is_failing(self, session: Session) -> bool:
+        """Return whether the copy, or several others, failed at a root a short time ago."""
+        ...
+
+    def note(self, session: Session, *, failed: bool) -> None:
+        """Note whether the value could be read by its copy."""
+        ...
 
 
 class Wholes(Protocol):

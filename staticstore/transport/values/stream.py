@@ -72,7 +72,8 @@ class ValueStream(io.RawIOBase):
         self._breaks = 0
         self._finished = False
         self._failure: StoreError | None = None
-        self.response = answer.response  #: the first answer
+        #: The first answer; None for that of a compressed copy.
+        self.response = None if answer.is_compressed else answer.response
 
     @property
     def total(self) -> int | None:
@@ -82,7 +83,7 @@ class ValueStream(io.RawIOBase):
     @property
     def etag(self) -> str | None:
         """The strong entity tag of the answer that is read now, or None."""
-        return self._answer.response.strong_etag
+        return None if self._answer.is_compressed else self._answer.response.strong_etag
 
     @property
     def is_bound(self) -> bool:
@@ -180,9 +181,11 @@ class ValueStream(io.RawIOBase):
         return count
 
     def _check_no_more(self, verifier: Verifier, last: int) -> None:
-        with contextlib.suppress(TransportError):  # all bytes of the value have arrived
-            if self._answer.readinto(memoryview(bytearray(1))):
-                raise verifier.size_error(f"more than {last}")
+        is_more = 0  # what is behind the frames of a copy is read to use the connection again
+        with contextlib.suppress(TransportError, IntegrityError):
+            is_more = self._answer.readinto(memoryview(bytearray(1)))
+        if is_more:
+            raise verifier.size_error(f"more than {last}")
 
     def _read_ahead(self, view: memoryview) -> int:
         # Where the end is unknown, a piece is held back until the next one, or the end, is
@@ -207,22 +210,28 @@ class ValueStream(io.RawIOBase):
                 self._answer.skip_to(self._position)  # an answer may begin before it
                 count = self._answer.readinto(view)
                 break
-            except TransportError as error:
+            except (TransportError, IntegrityError) as error:  # the latter of a compressed copy
                 self._resume(error)
         self._position += count
         if self._verifier is not None:
             self._verifier.feed(view[:count])
         return count
 
-    def _resume(self, error: TransportError) -> None:
+    def _resume(self, error: TransportError | IntegrityError) -> None:
         """Request the rest of the value; raise `error` if that cannot be done safely."""
         self._answer.close()
-        if self._position - self._broken_at >= tuning.STREAM_PROGRESS_BYTES:
-            self._breaks = 0
-        self._broken_at = self._position
-        self._breaks += 1
-        if self._breaks > self._value.session.retries or not self.is_bound:
-            raise error
+        if self._value.compressed is not None:
+            self._value = self._value.plain
+            if not self._digest_binds:  # the host may have replaced the value of this copy
+                self._answer = whole_or_raise(self._value, error)
+                return
+        else:
+            if self._position - self._broken_at >= tuning.STREAM_PROGRESS_BYTES:
+                self._breaks = 0
+            self._broken_at = self._position
+            self._breaks += 1
+            if self._breaks > self._value.session.retries or not self.is_bound:
+                raise error
         if self._value.is_elsewhere:
             self._value, self._answer = first_right(
                 self._value, self._ask_rest, whole=self._digest_binds
@@ -244,18 +253,12 @@ class ValueStream(io.RawIOBase):
     def _finish(self) -> None:
         if self._verifier is not None:
             self._verifier.finish()
-        elif self._end is not None and self._position < self._end:
-            self._check_early_end(self._end)
+        elif self._end is not None and self.total is not None:
+            end = min(self._end, self.total)  # a range may end beyond the value
+            if self._position < end:
+                raise self._value.changed("it ended early", expected=end, actual=self._position)
         self._finished = True
         self._answer.close()
-
-    def _check_early_end(self, end: int) -> None:
-        # A range may end beyond the value.
-        total = self.total
-        if total is not None and self._position < min(end, total):
-            raise self._value.changed(
-                "the value ended early", expected=min(end, total), actual=self._position
-            )
 
     def close(self) -> None:
         """Release the connection, without reading the rest."""
@@ -275,8 +278,8 @@ class ValueReader(io.BufferedReader):
         super().__init__(stream, tuning.STREAM_BUFFER_BYTES)
 
     @property
-    def response(self) -> Response:
-        """Status and header fields of the first answer."""
+    def response(self) -> Response | None:
+        """Status and header fields of the first answer, unless it is a copy's."""
         return self.raw.response
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -326,24 +329,24 @@ def verified_answer(value: RemoteValue, answer: ValueAnswer) -> VerifiedAnswer:
     return VerifiedAnswer(answer.response, file, size)
 
 
-def whole_or_raise(value: RemoteValue, replaced: IntegrityError) -> VerifiedAnswer:
+def whole_or_raise(value: RemoteValue, failure: StoreError) -> VerifiedAnswer:
     """Read the whole value after two parts of it had different entity tags.
 
-    Hosts behind one name often have different tags for the same bytes; the digest
-    of the index decides.
+    Hosts behind one name often have different tags for the same bytes: the digest decides,
+    and so it does where a part of a compressed copy cannot be read.
 
     Raises
     ------
-    IntegrityError
-        `replaced`, if there is no digest, or the whole cannot be read either.
+    IntegrityError, TransportError
+        `failure`, if there is no digest, or the whole cannot be read either.
     """
     if value.sha256 is None:
-        raise replaced
+        raise failure
     try:
         answer = ask(value, 0, None)
         return answer if isinstance(answer, VerifiedAnswer) else verified_answer(value, answer)
     except (TransportError, IntegrityError) as error:
-        raise replaced from error
+        raise failure from error
 
 
 def copy_whole(value: RemoteValue, file: BinaryIO, progress: ReadProgress | None = None) -> int:

@@ -136,7 +136,7 @@ def test_what_is_called_compressed_and_is_not_is_read(host: Host, connect: Conne
 @pytest.mark.parametrize(
     ("coding", "body"),
     [
-        ("gzip", gzip.compress(body_of("d3"))[:-9]),
+        ("gzip", gzip.compress(body_of("d3"), mtime=0)[:-9]),  # the time would be in the name
         ("br", b"\x0b\x02\x80"),
         ("deflate", b"\x01\xff"),
     ],

@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -24,7 +23,7 @@ from staticstore import (
     request_finished,
     tuning,
 )
-from staticstore.client.value_requests import pack_stretches, part_requests
+from staticstore.client.value_requests import RequestedFile, pack_stretches, part_requests
 from staticstore.index.fields import Content
 from staticstore.index.hidden import Place
 from tests.client.scene import TIMEOUT
@@ -357,8 +356,7 @@ def test_an_error_that_two_keys_of_a_view_share_has_the_key_of_each(start: Start
 @pytest.mark.parametrize("size", [1 << 33, (1 << 63) - 1])
 def test_a_size_that_is_only_claimed_is_not_requested_in_any_number_of_parts(size: int) -> None:
     content = Content(size=size, sha256="0" * 64, place=None, modified=None)
-    access: Any = SimpleNamespace(url_path=lambda key, content: f"data/{key}")
-    assert len(part_requests(access, "a", content)) == 1
+    assert len(part_requests(RequestedFile("data/a", size, content.sha256, content))) == 1
 
 
 def test_a_place_beyond_the_end_of_any_pack_is_no_place() -> None:

@@ -21,7 +21,7 @@ from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
 from staticstore.site.documents import packs
 from staticstore.site.publisher import publish, verify_site
-from staticstore.site.publishing import plan as publish_plan
+from staticstore.site.publishing import entry_files
 
 from ..sitefolder import THEN, fill, index_of, make_site, tree
 
@@ -415,7 +415,7 @@ def _replace_before_packing(monkeypatch: pytest.MonkeyPatch, replace: Any) -> No
         replace()
         return packs.unchanged_places(*arguments)
 
-    monkeypatch.setattr(publish_plan, "unchanged_places", replacing)
+    monkeypatch.setattr(entry_files, "unchanged_places", replacing)
 
 
 @pytest.mark.parametrize("value", [b"other", b"longer than before", b""])

@@ -162,7 +162,7 @@ def test_a_mirror_writes_what_a_first_one_writes(history: list[dict[str, Any]]) 
             assert expected.items() <= found.items()
             # What earlier heads and indexes named stays for a day.
             more = found.keys() - expected.keys()
-            named_before = re.compile(r"(index|blocks|changes|packs)/[0-9a-f]{64}\.\w+")
+            named_before = re.compile(r"(index|blocks|changes|packs|stored)/[0-9a-f]{64}\.\w+")
             assert all(map(named_before.fullmatch, more)), more
             old_notes.append((copy / NOTES).read_bytes())
             assert copied(site, copy).kept == first.fetched

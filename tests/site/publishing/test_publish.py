@@ -405,28 +405,32 @@ def test_progress_tells_the_bytes_to_hash(site: Path) -> None:
 # What goes wrong
 
 
-@pytest.mark.parametrize("pack", [False, True], ids=["plain", "pack"])
+@pytest.mark.parametrize("way", ["", "pack", "compress"])
 def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
-    site: Path, tmp_path: Path, pack: bool
+    site: Path, tmp_path: Path, way: str
 ) -> None:
-    publish(site, pack=pack)
+    def publish_so(folder: Path) -> None:
+        publish(folder, pack=way == "pack", compress="*" if way == "compress" else None)
+
+    fill(site / "data", {"long.txt": b"long" * 1000})
+    publish_so(site)
     old = (site / "index.json").read_bytes()
-    fill(site / "data", {"a.csv": b"new", "d.json": b"{}"})
+    fill(site / "data", {"a.csv": b"new", "d.json": b"{}", "long.txt": b"longer" * 1000})
     (site / "data" / "b" / "c.bin").unlink()
     (site / ".nojekyll").unlink()
     shutil.copytree(site, tmp_path / "reference")
-    publish(tmp_path / "reference", pack=pack)
+    publish_so(tmp_path / "reference")
     new = (tmp_path / "reference" / "index.json").read_bytes()
     assert new != old
 
-    survived = killed("tests.site.killed_publish", site, tmp_path / "killed", "pack" * pack)
+    survived = killed("tests.site.killed_publish", site, tmp_path / "killed", way)
     assert survived >= 25
     seen = []
     for number in range(survived + 1):
         copy = tmp_path / "killed" / str(number)
         seen.append((copy / "index.json").read_bytes())
         assert not wrong_packs(copy)
-        publish(copy, pack=pack)
+        publish_so(copy)
         assert (copy / "index.json").read_bytes() == new
         assert not wrong_packs(copy)
         assert not [p for p in copy.rglob("*.tmp") if "data" not in p.parts]
@@ -436,9 +440,10 @@ def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
 
 
 def wrong_packs(site: Path) -> list[tuple[str, str]]:
-    """Return what is wrong with the packs that the index names, and with half-written ones."""
-    wrong = [found for found in verify_site(site).wrong if found[0].startswith("packs/")]
-    for path in site.glob("packs/*.zip"):
+    """Return what is wrong with packs and copies that the index names, and half-written ones."""
+    folders = ("packs/", "stored/")
+    wrong = [found for found in verify_site(site).wrong if found[0].startswith(folders)]
+    for path in [*site.glob("packs/*.zip"), *site.glob("stored/*.zst")]:
         if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
             wrong.append((path.name, "half-written"))
     return wrong

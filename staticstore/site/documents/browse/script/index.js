@@ -56,9 +56,12 @@ async function readIndex(held) {  // null if it is the one that is held
 function isObject(value) { return typeof value === "object" && value !== null && !Array.isArray(value); }
 
 function entryOf(key, metadata) {
-  const {packed} = metadata;
+  const {packed, stored} = metadata;
   if (Array.isArray(packed) && packed.length === 2 && typeof packed[0] === "string" && isSize(packed[1])) {
     delete metadata.packed;     // where else the bytes are is the readers' own business
+  }
+  if (Array.isArray(stored) && stored.length === 3 && stored[0] === "zstd" && isSize(stored[1])) {
+    delete metadata.stored;
   }
   // Not the digest: in some of many a short word stands by chance.
   const texts = Object.entries(metadata).map(([field, value]) => field === "sha256" ? "" : textOf(value));
