@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Received", "ask_many", "received"]
 
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.:-]+/[\w.~/?&=:-]*", re.ASCII)
-_MOST_UNEXPECTED = 8  # answers more than good ones
+_MOST_UNEXPECTED_ANSWERS = 8  # answers more than good ones
 
 
 class Received(NamedTuple):
@@ -104,7 +104,7 @@ class _Batch:
     @property
     def is_hopeless(self) -> bool:
         """Whether single requests would do better, or there is no time left."""
-        return self._is_late or self._unexpected > _MOST_UNEXPECTED
+        return self._is_late or self._unexpected > _MOST_UNEXPECTED_ANSWERS
 
     def send(
         self, documents: list[CurrentDocument]
