@@ -57,7 +57,7 @@ def read(document: Document) -> Iterator[Entry | Link | str]:
     --------
     >>> body = b'{"type":"Feature","id":"a","assets":{"dem":{"href":"a.tif","gsd":30}}}'
     >>> list(read(Document("https://data.example.org/a.json", body, None, None)))
-    [Entry(key='a/dem', metadata=b'{"item":"a","gsd":30}', href='a.tif')]
+    [Entry(key='a/dem', metadata=b'{"gsd":30,"item":"a"}', href='a.tif')]
     """
     found = _document(document.body.removeprefix(b"\xef\xbb\xbf"))
     if found.type == "Feature":
