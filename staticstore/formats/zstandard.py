@@ -43,7 +43,7 @@ def decompressed(body: bytes, most_bytes: int = _MOST_BYTES) -> bytes:
     """
     zstd = find_zstd()
     if zstd is None:
-        raise ValueError("it is compressed: that needs the extra zstd, or Python 3.14")
+        raise ValueError("it is compressed: that needs the extra `zstd`, or Python 3.14")
     left = min(most_bytes, max(_ANY_BYTES, _MOST_RATIO * len(body)))
     pieces: list[bytes] = []
     while body:
