@@ -195,7 +195,7 @@ class AsyncReading:
         from ..transport.values.ranges import checked_bounds
         from .tasks.part_reads import WantedParts
 
-        wanted = WantedParts.of([checked_bounds(start, end)], is_single=True)
+        wanted = WantedParts([checked_bounds(start, end)], is_single=True)
         part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
