@@ -192,11 +192,7 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
         b'II*\x00'
         """
-        from ..transport.values.ranges import checked_bounds
-        from .tasks.part_reads import WantedParts
-
-        wanted = WantedParts([checked_bounds(start, end)], is_single=True)
-        part: bytes = await self._awaited.parts.ask(key, wanted).result()
+        part: bytes = await self._awaited.ask_part(key, start, end).result()
         return part
 
     async def get_ranges_async(
@@ -215,8 +211,7 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
         [b'II', b'*\x00']
         """
-        from ..transport.values.ranges import checked_ranges
-        from .tasks.part_reads import WantedParts
+        from ..transport.values.ranges import WantedParts, checked_ranges
 
         wanted = WantedParts.of(checked_ranges(ranges), max_gap, max_size)
         parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
@@ -238,8 +233,7 @@ class AsyncReading:
         >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
         [b'II*\x00', b'\n']
         """
-        from ..transport.values.ranges import checked_ranges_many
-        from .tasks.part_reads import WantedParts
+        from ..transport.values.ranges import WantedParts, checked_ranges_many
         from .tasks.turns import results
 
         wanted = [

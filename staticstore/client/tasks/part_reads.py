@@ -7,13 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from operator import index
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ... import tuning
 from ...errors import TransportError
 from ...transport.many.request import ByteRange, SizedAnswer, SizedRequest
-from ...transport.values.ranges import RangesPlan, WantedRanges
+from ...transport.values.ranges import RangesPlan, WantedParts, WantedRanges
 from ..value_requests import Places, stretches
 from .careful_calls import CarefulCalls
 from .requests import Found, Requests
@@ -21,44 +20,13 @@ from .requests import Found, Requests
 if TYPE_CHECKING:
     from ...index.fields import Content
     from ...transport.http.session import Session
+    from ...transport.values.ranges import Bounds
     from ...transport.values.remote_value import RemoteValue
     from ..site_snapshot import Values
     from .calls import AsyncCalls
     from .turns import BegunReads
 
-__all__ = ["PartReads", "WantedParts"]
-
-_Bounds = tuple[int | None, int | None]
-
-
-class WantedParts(NamedTuple):
-    """What one call wants of a value."""
-
-    #: As in slices.
-    ranges: Sequence[_Bounds]
-    #: As of `StaticStore.get_ranges`, in bytes.
-    max_gap: int = 1 << 12
-    max_size: int = 1 << 23
-    #: Whether the result is one part, not a list of parts.
-    is_single: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        ranges: Sequence[_Bounds],
-        max_gap: int = 1 << 12,
-        max_size: int = 1 << 23,
-        *,
-        is_single: bool = False,
-    ) -> WantedParts:
-        """Return what a caller wants; wrong arguments must not disturb the reads of others.
-
-        Raises
-        ------
-        TypeError
-            `max_gap` or `max_size` is no integer.
-        """
-        return cls(ranges, index(max_gap), index(max_size), is_single)
+__all__ = ["PartReads"]
 
 
 class PartReads:
@@ -183,7 +151,8 @@ class PartReads:
         start, end = stretch
         numbers = [number for number, _, _ in places]
         is_first = value.sources is None or not value.session.is_failing
-        is_by_copy = value.for_parts([stretch]).compressed is not None
+        copy = value.compressed
+        is_by_copy = copy is not None and copy.is_shorter(value, [stretch])
         if is_by_copy or not is_first or end - start > tuning.RANGE_AT_ONCE_BYTES:
             self._read_in_thread(numbers)
             return
@@ -251,7 +220,7 @@ class PartReads:
         self._careful_calls.submit(numbers, read)
 
 
-def _covers(bounds: _Bounds, size: int | None) -> bool:
+def _covers(bounds: Bounds, size: int | None) -> bool:
     return bounds == (None, None) or (
         size is not None and slice(*bounds).indices(size) == (0, size, 1)
     )

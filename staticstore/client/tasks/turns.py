@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...errors import NotConnectedError, StoreError
+from ...transport.values.ranges import WantedParts, checked_bounds
 from .calls import AsyncCalls, resolve
 
 if TYPE_CHECKING:
@@ -137,6 +138,13 @@ async def results(asked: Sequence[AskedRead]) -> list[Any]:
         raise
 
 
+class _Turn(NamedTuple):
+    """What is awaited in one turn of a loop."""
+
+    replies: LoopReplies
+    asked: list[AskedRead]
+
+
 class _OfSite(NamedTuple):
     """The reads of one site, and the keys there."""
 
@@ -173,7 +181,7 @@ class TurnReads:
         self._values = values
         self._is_in_memory = is_in_memory
         self._reads = reads
-        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[AskedRead]]
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn]
         self._turns = weakref.WeakKeyDictionary()
         # Sessions that are set up, and whose requests are begun without blocking.
         self._quick: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -183,18 +191,16 @@ class TurnReads:
     ) -> AskedRead:
         """Return a read that begins at the next turn of the running loop."""
         loop = asyncio.get_running_loop()
-        replies = self._calls.replies(loop)
-        asked = AskedRead(key, detail, values, loop.create_future(), replies)
         turn = self._turns.get(loop)
         if turn is None:
-            self._turns[loop] = [asked]
+            turn = self._turns[loop] = _Turn(self._calls.replies(loop), [])
             loop.call_soon(self._begin_turn, loop)
-        else:
-            turn.append(asked)
+        asked = AskedRead(key, detail, values, loop.create_future(), turn.replies)
+        turn.asked.append(asked)
         return asked
 
     def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        asked = [one for one in self._turns.pop(loop) if one.is_awaited]
+        asked = [one for one in self._turns.pop(loop).asked if one.is_awaited]
         if self._is_in_memory():
             asked = self._begin(asked, only_quick=True)
         try:
@@ -318,3 +324,13 @@ class AwaitedReads(NamedTuple):
 
         whole = TurnReads(calls, current_values, has_all, whole_reads)
         return cls(calls, whole, TurnReads(calls, current_values, has_all, part_reads))
+
+    def ask_part(self, key: str, start: Any, end: Any) -> AskedRead:
+        """Return a read of one part, with bounds as in a slice.
+
+        Raises
+        ------
+        TypeError
+            A bound is neither a whole number nor None.
+        """
+        return self.parts.ask(key, WantedParts([checked_bounds(start, end)], is_single=True))

@@ -34,15 +34,18 @@ __all__ = ["CurlCarrier"]
 
 _LOG = logging.getLogger("staticstore")
 
-_MOST_FIELD_BYTES = 1 << 20  # of header and trailer
-_MOST_HEADS = 100  # before one body: interim answers have heads, too
+# Of all heads before one body, since interim answers have heads, too, and of trailers.
+_MOST_LINES = 1_000
+_MOST_FIELD_BYTES = 1 << 20  # in long lines
+_LONG_LINE_BYTES = 1 << 10
 # Answers without a body: interim ones, and "not modified".
 _BARE = (b"HTTP/1.1 10", b"HTTP/1.1 304", b"HTTP/1.0 304")
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
-_FIELDS = re.compile(
-    rb"^(content-encoding|content-range|content-type|etag|last-modified):[ \t]*([^\r\n]*)",
-    re.I | re.M,
+# The line before has ended: faster than a search for beginnings of lines (benchmark: async-ranges).
+_PART_FIELDS = re.compile(rb"\n(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I)
+_DOCUMENT_FIELDS = re.compile(
+    rb"\n(content-encoding|content-type|etag|last-modified):[ \t]*([^\r\n]*)", re.I
 )
 
 
@@ -229,8 +232,7 @@ class _Transfer:
         self._template: RequestTemplate | None = None
         self._has_own_fields = self._has_range = self._has_proxy = False
         self._speaks_tls = False
-        self._head = io.BytesIO()
-        self._heads = 0
+        self._head: list[bytes] = []
         self._body = io.BytesIO()
         self._most = 0
         for option, value in [
@@ -257,7 +259,7 @@ class _Transfer:
             self._set_up(template)
         request, signed = submitted.request, submitted.signed
         self._most = request.size
-        self._head, self._heads = io.BytesIO(), 0
+        self._head = []
         self._body = io.BytesIO()  # a new one: its bytes are the answer's, without a copy
         if request.size in tuning.ROOM_MADE_BYTES and request.fields is None:
             # A buffer that grows is copied again and again, each time into fresh memory.
@@ -317,18 +319,19 @@ class _Transfer:
             self.handle.setopt(pycurl.SSLCERT, certificate)
             self.handle.setopt(pycurl.SSLKEY, key)
 
-    def _write_head(self, field: bytes) -> int:
-        # Returning 0 ends the transfer: here for heads or a body without an end.
-        is_last = field in (b"\r\n", b"\n")
-        self._heads += is_last
-        is_endless = self._head.tell() > _MOST_FIELD_BYTES or self._heads > _MOST_HEADS
-        if is_endless or (is_last and not self._has_end()):
-            return 0
-        return self._head.write(field)
+    def _write_head(self, line: bytes) -> int | None:
+        # Returning 0 ends the transfer, None goes on.
+        head, size = self._head, len(line)
+        head.append(line)
+        if 2 < size < _LONG_LINE_BYTES and len(head) <= _MOST_LINES:
+            return None
+        is_endless = len(head) > _MOST_LINES or sum(map(len, head)) > _MOST_FIELD_BYTES
+        is_last = size <= 2
+        return 0 if is_endless or (is_last and not self._has_end()) else None
 
     def _has_end(self) -> bool:
         # If the head does not say where the body ends, libcurl may wait until a timeout.
-        heads = self._head.getvalue()
+        heads = b"".join(self._head)
         if b"\nContent-Length: " in heads and b"ransfer-" not in heads:
             return True  # benchmark: many
         head = self._last_head(heads)
@@ -368,12 +371,13 @@ class _Transfer:
         submitted.end(outcome, failure)
 
     def _answer(self, request: SizedRequest) -> SizedAnswer | None:
-        heads = self._head.getvalue()
+        heads = b"".join(self._head)
         fields: dict[str, str] = {}
         wants_fields = request.start is not None or request.fields is not None
         if wants_fields or b"encoding" in heads.lower():
             head = self._last_head(heads).partition(b"\r\n\r\n")[0]  # without trailers
-            for field, text in _FIELDS.findall(head):
+            wanted = _PART_FIELDS if request.fields is None else _DOCUMENT_FIELDS
+            for field, text in wanted.findall(head):
                 name, value = field.decode().lower(), text.decode("latin-1").strip()
                 fields[name] = f"{fields[name]}, {value}" if name in fields else value
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bounds",
     "RangesPlan",
+    "WantedParts",
     "WantedRanges",
     "checked_bounds",
     "checked_ranges",
@@ -50,6 +51,36 @@ class WantedRanges(NamedTuple):
 
     value: RemoteValue
     ranges: Sequence[Bounds]
+
+
+class WantedParts(NamedTuple):
+    """What one call wants of a value."""
+
+    #: As in slices.
+    ranges: Sequence[Bounds]
+    #: As of `StaticStore.get_ranges`, in bytes.
+    max_gap: int = 1 << 12
+    max_size: int = 1 << 23
+    #: Whether the result is one part, not a list of parts.
+    is_single: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        ranges: Sequence[Bounds],
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+        *,
+        is_single: bool = False,
+    ) -> WantedParts:
+        """Return what a caller wants; wrong arguments must not disturb the reads of others.
+
+        Raises
+        ------
+        TypeError
+            `max_gap` or `max_size` is no integer.
+        """
+        return cls(ranges, operator.index(max_gap), operator.index(max_size), is_single)
 
 
 def checked_bounds(start: Any, end: Any) -> Bounds:
