@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (GROUND, "query"),
     ("disk", "index"),
     ("transport", "formats"),
+    ("trust",),
     ("client",),
     ("site",),
     ("commands", "interop"),

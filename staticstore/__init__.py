@@ -24,6 +24,7 @@ from .errors import (
     StoreError,
     TransportError,
     TransportTimeout,
+    TrustError,
 )
 from .index.changes import Change, Changes
 from .index.snapshot import Index
@@ -70,6 +71,7 @@ __all__ = [
     "Subscription",
     "TransportError",
     "TransportTimeout",
+    "TrustError",
     "URLValue",
     "VerifyReport",
     "index_updated",

@@ -27,13 +27,15 @@ _TRANSPORT_LOGGER = "urllib3"
 _LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO}  # by the number of -v; beyond that, all
 
 
-# In the order of a day's work.  The command NAME is `NAME` in commands/NAME.py.
+# In the order of a day's work.  The command NAME is `NAME` in commands/NAME.py, or as below.
 _COMMANDS = (
     *("publish", "serve", "push"),
+    *("keys", "renew"),
     *("info", "ls", "query", "get", "watch"),
     *("mirror", "cache", "demo"),
     "completion",
 )
+_IN_FOLDERS = {"keys": "signatures.keys", "renew": "signatures.renew"}
 
 
 class _Group(click.Group):
@@ -45,7 +47,9 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
+        module = importlib.import_module(
+            f".commands.{_IN_FOLDERS.get(cmd_name, cmd_name)}", __package__
+        )
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -7,6 +7,7 @@
     ├── InvalidKeyError (ValueError)         the key can never name a value
     ├── IndexFormatError (ValueError)        the index cannot be read
     ├── IntegrityError                       the bytes differ from what the index says
+    │   └── TrustError                       the signatures of the site are not right
     ├── RefusedError                         a guard refused; force overrides it
     └── TransportError (OSError)             the bytes could not be read
         ├── TransportTimeout (TimeoutError)  the server was silent too long
@@ -23,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "StoreError",
     "TransportError",
     "TransportTimeout",
+    "TrustError",
+    "TrustReason",
     "causes_of",
     "checked_number",
     "path_text",
@@ -141,6 +144,42 @@ class IntegrityError(StoreError):
         super().__init__(message, key=key, url=url, status=status)
         self.expected = expected
         self.actual = actual
+
+
+#: Why signatures are refused.
+TrustReason = Literal["unsigned", "expired", "rollback", "mismatch", "missing"]
+
+
+class TrustError(IntegrityError):
+    """The signatures of the site are not those that the pinned root document asks for.
+
+    The snapshot before it is kept.
+
+    Parameters
+    ----------
+    message : str
+        Which document is refused, and why.
+    reason : str
+        ``"unsigned"``: too few keys that count have signed it.  ``"expired"``: it was not
+        signed again in time.  ``"rollback"``: it is older than what was seen before.
+        ``"mismatch"``: it is not the one that was signed.  ``"missing"``: it is not there.
+    key, url, status
+        As in `StoreError`.
+    """
+
+    reason: TrustReason
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: TrustReason = "mismatch",
+        key: str | None = None,
+        url: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, key=key, url=url, status=status)
+        self.reason = reason
 
 
 class TransportError(StoreError, OSError):

@@ -289,6 +289,8 @@ CACHE_IN_MEMORY_BYTES = 1 << 20  # a larger value is opened as a file, which sta
 CACHE_TOUCH_SECONDS = 3600.0  # resolution of the time of the last use.  Larger: fewer writes
 CACHE_CHECK_SECONDS = 1.0  # between two checks of a folder's owner.  Longer: fewer calls
 CACHE_PAUSE_SECONDS = 60.0  # without writing, after a failure
+# For the state of a signed site, which takes a millisecond to write.
+TRUST_LOCK_SECONDS = 2.0
 
 # ---- Site
 

@@ -19,6 +19,7 @@ from staticstore import (
     StoreError,
     TransportError,
     TransportTimeout,
+    TrustError,
 )
 from staticstore.errors import quoted, without_secrets
 
@@ -30,6 +31,7 @@ ERRORS = [
     InvalidKeyError("said", key="../x"),
     IndexFormatError("said", url=URL, status=200),
     IntegrityError("said", expected=5, actual="abc", key="a", url=URL),
+    TrustError("said", reason="rollback", url=URL),
     TransportError("said", key="a", url=URL),
     TransportTimeout("said", url=URL),
     HTTPStatusError("said", retry_after=2.5, key="a", url=URL, status=503),

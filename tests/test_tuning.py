@@ -26,9 +26,9 @@ UNITS = {
     "FACTOR", "FAILURES", "FIELDS", "FILES", "HINTS", "ITEMS", "KEYS", "LEAVES", "LEVELS", "LINKS",
     "MEMBERS", "MILLISECONDS", "NANOSECONDS", "ORIGINS", "PART", "PARTS", "PIXELS", "POLLS",
     "PROBLEMS", "PROCESS", "RANKS", "RATIO", "REDIRECTS", "REQUESTS", "RETRIES", "ROWS", "SECOND",
-    "SECONDS", "SESSIONS", "SHARDS", "STREAMS", "SUMS", "TEXTS", "THREADS", "TRIES", "VALUES",
-    "WARNINGS", "WORKERS", "BYTE", "DAYS", "FRAMES", "HEADS", "LINES", "MICROSECONDS", "BATCHES",
-    "ATTEMPTS",
+    "ROTATIONS", "SECONDS", "SESSIONS", "SHARDS", "STREAMS", "SUMS", "TEXTS", "THREADS", "TRIES",
+    "VALUES", "WARNINGS", "WORKERS", "BYTE", "DAYS", "FRAMES", "HEADS", "LINES", "MICROSECONDS",
+    "BATCHES", "ATTEMPTS",
 }  # fmt: skip
 
 # Numbers that are no quantities: a modulus, a version, permissions, an upper end of integers, a

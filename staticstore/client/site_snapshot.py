@@ -117,6 +117,13 @@ class SiteSnapshot(NamedTuple):
     modified: datetime | None = None
     #: Whether the store took an older index because the host insisted on it.
     was_believed: bool = False
+    #: The bytes of the head, if it is the signed one.
+    head_text: bytes | None = None
+
+    def of_signed_head(self, held: Held, text: bytes) -> SiteSnapshot:
+        """Return the snapshot that a signed head names; its bytes are `text`."""
+        values = Values(held.index, self.values.access)
+        return self._replace(values=values, held=held, head_text=text)
 
     @property
     def snapshot(self) -> Index:
@@ -137,6 +144,12 @@ class SiteSnapshot(NamedTuple):
     def is_foreign(self) -> bool:
         """Whether the index is one that others publish, in a format of theirs."""
         return self.session.root.document is not None
+
+    @property
+    def pinned(self) -> bytes | None:
+        """The root document under which the signatures were verified; None without."""
+        pinned: bytes | None = dict(self.values.access.settings.options)["trust"]
+        return pinned
 
     @property
     def session(self) -> Session:
@@ -176,6 +189,27 @@ class SiteSnapshot(NamedTuple):
         body = self._read_current(self.index_path, most, "the index", "max_index_bytes")
         is_right = body is not None and hashlib.sha256(body).hexdigest() == self.sha256
         return body if is_right else None
+
+    def read_signature(self, name: str) -> bytes | None:
+        """Fetch a file of ``trust/``, not verified; None if it is not there.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        TransportError
+            It cannot be fetched.
+        """
+        from ..transport.http.wire import SizeLimit
+        from ..trust.layout import MOST_DOCUMENT_BYTES, is_trust_name, trust_path
+
+        if not is_trust_name(name):  # it may be made of what a host has said
+            return None
+        limit = SizeLimit(MOST_DOCUMENT_BYTES, name)
+        try:
+            return self.follower.documents(self.held).read_current(trust_path(name), limit)
+        except IndexFormatError:  # a large page, in its place
+            return None
 
     def read_head(self) -> bytes | None:
         """Fetch the head as the host has it now; None if it cannot be fetched.

@@ -17,7 +17,7 @@ from .async_reading import AsyncReading
 from .following.live import LiveIndex
 from .live_store import LiveStore
 from .pickles.picklable_store import PicklableStore
-from .pickles.settings import Settings
+from .pickles.settings import Settings, checked_trust, signed_site
 from .site_snapshot import SiteSnapshot, Values
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
     from ..transport.http.session import Session
-    from .cache.index import CachedIndex
     from .following.connection import Begun
     from .following.held import LazyIndex
     from .pickles.partitions import ReadMany
@@ -38,12 +37,10 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in
-    a repr, a log, an exception or a pickle.  Every method is thread-safe, reads one
-    snapshot, and never waits for a poll.  A store compares and hashes by identity, and is
-    always true.
+    a repr, a log, an exception or a pickle.  Every method is thread-safe, reads one snapshot, and
+    never waits for a poll.  A store compares and hashes by identity, and is always true.
 
-    After `disconnect`, `index`, `info` and the repr still work; all else raises
-    `NotConnectedError`.
+    After `disconnect`, `index`, `info` and the repr still work; else `NotConnectedError` is raised.
 
     A forked child continues from the snapshot that it inherits, by its own connections, and
     polls from its first use of the store if its parent polled.  Streams that were open at the
@@ -95,11 +92,16 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
     endpoint, region : str, optional
         For buckets: the URL of another host that speaks the protocol; and of S3 the region, else
         that of the environment or the profile, or us-east-1.
+    trust : path or bytes, optional
+        The root file of a signed site: the index must be signed by the keys that it names.
+        Of several roots the newest signature counts.  Only a cache remembers it over processes.
 
     Raises
     ------
     TypeError, ValueError
         An argument is invalid, for example a path out of the root.
+    StoreError
+        The root file cannot be read.
 
     Examples
     --------
@@ -128,6 +130,7 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
         origins: str | Iterable[str] | None = None,
         endpoint: str | None = None,
         region: str | None = None,
+        trust: bytes | str | os.PathLike[str] | None = None,
     ) -> None:
         from .cache.values import ValueCache  # not needed to import staticstore
 
@@ -148,11 +151,13 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             max_cache_bytes=max_cache_bytes,
             memory=memory,
             origins=origins,
+            trust=checked_trust(trust, index_path),
         )
         self._options = dict(self._settings.options)
         self._connecting = PerProcess(threading.RLock)
         self._download = IndexDownload()
         self._live_index = LiveIndex(self)
+        self._site = signed_site(self._cache.folder, self._root, self._options)
 
     @classmethod
     def _of(cls, settings: Settings) -> Self:
@@ -248,8 +253,8 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
         begun: Begun | None = None,
         sessions: list[Session] | None = None,
     ) -> None:
-        # Slow to import, and not needed to import staticstore: requests.
-        from .following.roots import open_connection
+        from .following.roots import follower_class  # slow to import: requests
+        from .following.site_connection import open_connection
 
         settings = self._settings.connected(arguments)
         connection, exposed = open_connection(
@@ -259,9 +264,10 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             poll_interval=self._poll_interval if poll_interval is None else poll_interval,
             hint=settings.hint if self._is_unpickled else None,
             freshness=self._live.freshness,
-            cached=self._cached_index(),
+            folder=self._cache.folder,
             download=self._download,
             sessions=sessions,
+            follower=follower_class(self._options, len(self._roots), self._site),
         )
         if begun is not None:
             begun(connection)
@@ -275,20 +281,11 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             raise
         self._warnings, self._is_unpickled = warned, False
 
-    def _cached_index(self) -> CachedIndex | None:
-        folder, options = self._cache.folder, self._options
-        if folder is None:
-            return None
-        from .cache.index import CachedIndex  # seldom needed
-
-        path = options["index_path"] if options["format"] is None else form_name(options["format"])
-        return CachedIndex(folder, self._root, path, options["data_path"])
-
     def disconnect(self) -> None:
         """End polling, requests and waits; idempotent, and returns within a second.
 
-        Open streams raise `NotConnectedError` at their next read.  An announcement that has
-        begun is finished; later ones follow after the next `connect`.
+        Open streams then raise `NotConnectedError`.  An announcement that has begun is
+        finished; later ones follow after the next `connect`.
         """
         self._is_unpickled = False
         self._live_index.here(polls=False).close()
@@ -330,10 +327,11 @@ class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable
             ``root_url``; ``source``, the root of the index; ``generation`` of the index, or
             None without a head; ``entries``; ``last_success``, an aware datetime, and ``age``,
             seconds since then; ``last_error``, the text of the failure of the last poll, or
-            None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
-            index is a copy's, or may be old; ``warnings``, texts on what was left out of the
-            index, is unsafe, or disables the cache; ``table``, the URL of a Parquet file of the
-            index; of a foreign index ``format`` and the number of ``documents``.
+            None; ``trust``, ``"transport"``, ``"signed"`` or ``"expired"``, or None without an
+            index; ``trust_expires``, an aware datetime or None; ``stale``, whether the index is
+            a copy's, or may be old; ``warnings``, texts on what was left out of the index, is
+            unsafe, or disables the cache; ``table``, the URL of a Parquet file of the index; of a
+            foreign index ``format`` and the number of ``documents``.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         if self._options["format"] is not None:

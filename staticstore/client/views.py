@@ -174,13 +174,15 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
             ``root_url``, ``source``, ``generation`` and ``trust`` are None unless they are
             the same for all.  ``entries`` is the number of keys in the
             view, or None if a member has no whole index; ``last_success`` and ``age`` are those
-            of the member that was confirmed longest ago; ``last_error`` is the first one;
+            of the member that was confirmed longest ago; ``last_error`` is the first one, and
+            ``trust_expires`` the earliest one;
             ``stale`` is whether any member is; ``warnings`` are those of all.
         """
         members = [member.info() for member in self._members]
         index = self._view.snapshot
         confirmed = [one["last_success"] for one in members]
         ages = [one["age"] for one in members]
+        expiries = [one["trust_expires"] for one in members if one["trust_expires"] is not None]
         errors = [one["last_error"] for one in members if one["last_error"] is not None]
         return {
             **{name: _common(one[name] for one in members) for name in _COMMON_INFO},
@@ -188,6 +190,7 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
             "last_success": None if None in confirmed else min(confirmed),
             "age": None if None in ages else max(ages),
             "last_error": errors[0] if errors else None,
+            "trust_expires": min(expiries) if expiries else None,
             "stale": any(one["stale"] for one in members),
             "warnings": list(dict.fromkeys(text for one in members for text in one["warnings"])),
             "members": members,

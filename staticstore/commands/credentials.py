@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..errors import StoreError, quoted, raise_alone
+from .terminal import printable
 
 __all__ = [
     "NetrcFile",
@@ -27,7 +29,9 @@ __all__ = [
     "parse_headers",
     "parse_proxy",
     "parse_timeout",
+    "parse_trust",
     "read_auth_file",
+    "read_auth_option",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -99,6 +103,18 @@ def bucket_options(
     ]
 
 
+def parse_trust(path: str) -> bytes:
+    """Read the root file of a signed site."""
+    from ..client.pickles.settings import checked_trust  # slow to import: python-tuf
+
+    try:
+        pinned = checked_trust(path, "index.json")
+    except (ValueError, ImportError, StoreError) as error:
+        raise click.BadParameter(str(error)) from None
+    assert pinned is not None
+    return pinned
+
+
 def check_bucket_access(auth: object, locations: Iterable[str], *, anonymous: bool) -> None:
     """Refuse credentials that do not fit a site, or a site that is in no bucket.
 
@@ -148,6 +164,25 @@ def parse_credentials(text: str) -> tuple[str, str | None]:
         raise click.BadParameter("user and password must be text in UTF-8") from None
     user, colon, password = text.partition(":")
     return user, password if colon else None
+
+
+def read_auth_option(text: str) -> tuple[str, str]:
+    """Return user and password; ask for a password that is left out.
+
+    Raises
+    ------
+    click.BadParameter
+        There is no terminal to ask at, or no user.
+    """
+    user, password = parse_credentials(text)
+    if password is None:
+        if not sys.stdin.isatty():
+            raise click.BadParameter(
+                "there is no terminal to ask for the password: give USER:PASSWORD, "
+                "or use --auth-file"
+            )
+        password = click.prompt(f"Password for {printable(user)}", hide_input=True, err=True)
+    return user, password
 
 
 def read_auth_file(path: str) -> tuple[str, str] | NetrcFile:

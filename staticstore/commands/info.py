@@ -39,6 +39,8 @@ def info(common: CommonOptions, url: str) -> None:
     for name in ("root_url", "format", "documents", "entries", "generation", "table", "trust"):
         if known.get(name) is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
+    if known["trust_expires"] is not None:
+        output.line(Cell("expires", "bold", 10), f"{known['trust_expires']:%Y-%m-%d %H:%M} UTC")
     for name in ("title", "license"):
         if about is not None and name in about:
             output.line(Cell(name, "bold", 10), _shortened(about[name]))

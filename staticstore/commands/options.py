@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -28,14 +27,15 @@ from .credentials import (
     is_authorization,
     parse_ca,
     parse_cert,
-    parse_credentials,
     parse_headers,
     parse_proxy,
     parse_timeout,
+    parse_trust,
     read_auth_file,
+    read_auth_option,
 )
 from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of, parse_data_path
-from .terminal import Output, printable
+from .terminal import Output
 
 if TYPE_CHECKING:
     from ..client.cache.folder import CacheFolder
@@ -75,16 +75,15 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
-    #: Other origins that the site may lead to; "any" among them for all.
-    origins: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()  # that the site may lead to; "any" among them for all
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
-    #: The form of a foreign index.
-    format: str | None = None
+    format: str | None = None  # of a foreign index
+    trust: bytes | None = None  # the root file of a signed site
 
     @contextlib.contextmanager
     def connected(
@@ -108,6 +107,7 @@ class CommonOptions:
                 origins="any" if "any" in self.origins else self.origins or None,
                 endpoint=self.endpoint,
                 region=self.region,
+                trust=self.trust,
             )
         except ValueError as error:
             given = {"--copy": self.copies, "--origin": self.origins, "--format": self.format}
@@ -240,7 +240,8 @@ def site_options(function: _Function) -> _Function:
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
     own = (copy_option, cache_option(default=None), _values_option, _origin_option, _form_option)
-    return click.argument("url", type=SITE_URL)(_decorate(function, host_options, *own))
+    options = (host_options, *own, _trust_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
 
 
 _origin_option = _common_option(
@@ -252,7 +253,6 @@ _origin_option = _common_option(
     help="Another host that values of the site may be on, or any; may be repeated.",
 )
 
-
 _values_option = _common_option(
     "--data",
     metavar="FOLDER",
@@ -260,12 +260,20 @@ _values_option = _common_option(
     help="Where the values are below the root, if not in data/, or where a folder says.",
 )
 
-
 _form_option = _common_option(
     "--format",
     metavar="NAME",
     callback=_keep,
     help="Read an index that others publish: pooch, sums, conda, stac, s3, autoindex, datapackage.",
+)
+
+
+_trust_option = _common_option(
+    "--trust",
+    metavar="FILE",
+    type=LocalPath("file", exists=True),
+    callback=_keep_parsed(parse_trust),
+    help="The root file of a signed site: believe only what its keys have signed.",
 )
 
 
@@ -356,7 +364,7 @@ def auth_options(function: _Function) -> _Function:
             metavar="USER[:PASSWORD]",
             envvar="STATICSTORE_AUTH",
             show_envvar=True,
-            callback=_keep_auth(_read_auth_option),
+            callback=_keep_auth(read_auth_option),
             help="Your user name. The password is asked for if it is left out; if it is given "
             "here, all users of this machine can see it.",
         ),
@@ -386,15 +394,3 @@ def _keep_auth(
             raise click.UsageError(_ONE_OF_THEM)
 
     return keep
-
-
-def _read_auth_option(text: str) -> tuple[str, str]:
-    user, password = parse_credentials(text)
-    if password is None:
-        if not sys.stdin.isatty():
-            raise click.BadParameter(
-                "there is no terminal to ask for the password: give USER:PASSWORD, "
-                "or use --auth-file"
-            )
-        password = click.prompt(f"Password for {printable(user)}", hide_input=True, err=True)
-    return user, password

@@ -28,11 +28,19 @@ from .parameters import (
     data_option,
     force_option,
 )
+from .signatures.passphrases import (
+    key_folder,
+    passphrase_option,
+    sign_option,
+    usage_of_passphrases,
+)
+from .signatures.root_file import RootFile, root_of_site, show_root
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:
     from ..site.guards import Force
     from ..site.publisher import PublishReport
+    from ..site.signatures.key_folder import KeyFolder
 
 __all__ = ["publish"]
 
@@ -54,6 +62,7 @@ __all__ = ["publish"]
         "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
+        "staticstore publish my-site --sign ~/keys",
         "staticstore publish my-site --check",
     ),
 )
@@ -111,6 +120,9 @@ __all__ = ["publish"]
     help="Continue from the site that is published there, as in a fresh checkout.",
 )
 @data_option("Publish the files in this folder of SITE instead of data/; the next time, too.")
+@sign_option("Sign the site with the keys in this folder, outside of the site.", is_needed=False)
+@passphrase_option
+@click.option("--unsign", is_flag=True, help="Remove the signatures of the site.")
 @force_option("shrink", "lineage")
 @click.option("--check", is_flag=True, help="Write nothing; verify the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
@@ -141,6 +153,9 @@ def publish(
     no_also: bool,
     after: str | None,
     data: str | None,
+    sign: tuple[str, ...],
+    passphrase_file: str | None,
+    unsign: bool,
     force: Force,
     check: bool,
     dry_run: bool,
@@ -167,8 +182,10 @@ def publish(
         "no_feed",
         "pack",
         "parquet",
+        "unsign",
     )
     _refuse_together("check", *written, "parquet")
+    _refuse_together("unsign", "sign")
     _refuse_together("feed", "no_feed")
     _refuse_together("also", "no_also")
     _refuse_together("compress", "no_compress")
@@ -178,8 +195,9 @@ def publish(
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
     output = common.output
+    keys = key_folder(sign, passphrase_file) if sign else None
     if check:
-        _check(site, output, data)
+        _check(site, output, data, keys)
         return
     if watch:
         from ..site.watching import RESCAN_SECONDS, publish_watching
@@ -196,14 +214,17 @@ def publish(
             parquet=parquet,
             also=[] if no_also else also,
             data=data,
+            sign=keys,
+            unsign=unsign,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
         )
-        _show_outcomes(output, outcomes)
+        with usage_of_passphrases():
+            _show_outcomes(output, outcomes)
         return
     from ..site.publisher import publish as publish_site  # slow to import
 
-    with output.progress("hashing") as progress:
+    with usage_of_passphrases(), output.progress("hashing") as progress:
         report = publish_site(
             site,
             metadata=metadata,
@@ -217,11 +238,14 @@ def publish(
             also=[] if no_also else also,
             after=None if after is None else common.published_at(after),
             data=data,
+            sign=keys,
+            unsign=unsign,
             force=force,
             dry_run=dry_run,
             progress=progress,
         )
-    _show_report(output, report, dry_run=dry_run)
+    root = None if keys is None or dry_run else root_of_site(site, keys)
+    _show_report(output, report, dry_run=dry_run, root=root)
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
         if parquet and report.table is not None:
@@ -287,9 +311,15 @@ def _show_outcomes(output: Output, outcomes: Iterable[PublishReport | StoreError
 
 
 def _show_report(
-    output: Output, report: PublishReport, *, dry_run: bool = False, counts_only: bool = False
+    output: Output,
+    report: PublishReport,
+    *,
+    dry_run: bool = False,
+    counts_only: bool = False,
+    root: RootFile | None = None,
 ) -> None:
-    output.record({**vars(report), "dry_run": dry_run})
+    signed = {} if root is None else {"root": root._asdict()}
+    output.record({**vars(report), "dry_run": dry_run, **signed})
     if not counts_only:
         for action, keys in (
             ("set", report.set),
@@ -308,6 +338,8 @@ def _show_report(
         + (f", {report.compressed} compressed" if report.compressed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
+    if root is not None:
+        show_root(output, root)
 
 
 def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
@@ -324,13 +356,16 @@ def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
     return f"wrote {written} in {site}{files}, generation {report.generation}; {look}"
 
 
-def _check(site: str, output: Output, data: str | None) -> None:
+def _check(site: str, output: Output, data: str | None, keys: KeyFolder | None) -> None:
     from ..site.publisher import verify_site  # slow to import
 
     with output.progress("checking") as progress:
-        report = verify_site(site, data=data, progress=progress)
+        report = verify_site(site, data=data, sign=keys, progress=progress)
     wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
-    output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra})
+    said = {"warnings": report.warnings} if report.warnings else {}  # of signed sites alone
+    output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra, **said})
+    for warning in report.warnings:
+        output.warning(warning)
     for key, reason in report.wrong:
         output.line(Cell("wrong", "red"), key, reason)
     for key in report.extra:

@@ -218,7 +218,8 @@ def known_index(ctx: click.Context, url: str) -> Index | None:
             return None
         from ..client.cache.index import CachedIndex  # slow to import
 
-        cached = CachedIndex(folder, root, "index.json", ctx.obj.data or "data/")
+        options = {"index_path": "index.json", "data_path": ctx.obj.data or "data/"}
+        cached = CachedIndex(folder, root, {**options, "format": None, "trust": None})
         known = cached.read(tuning.COMPLETED_INDEX_BYTES)
         return None if known is None else known[0].index.checked()
     except (StoreError, OSError, ValueError):  # somebody is typing: say nothing

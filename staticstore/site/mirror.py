@@ -9,8 +9,10 @@ What it writes, in this order, each file whole or not at all::
     changes/, blocks/, about/, index/   what the new head names
     about.json, README, LICENSE, CITATION.cff   the site's own words, never over foreign files
     data/<key>                  the replacements, all renamed within a moment
+    trust/                      the origin's signatures, of the whole, byte for byte
     index.json
     index.head.json             the origin's own, or that of a part
+    trust/timestamp.json
     index.html                  our page, if wanted or there already
     .staticstore/notes          states and digests of values: the next run looks only at changes
 
@@ -41,6 +43,7 @@ from .folder.site_folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
 from .mirroring.index_files import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirroring.run import MirrorRun
+from .mirroring.trust_copy import TrustCopy, with_signed_head
 
 if TYPE_CHECKING:
     from ..client.site_snapshot import SiteSnapshot
@@ -130,10 +133,11 @@ def mirror(
     Values that the folder has, and that are right, are not fetched again; interrupted
     downloads are resumed.  Each value is verified against its size and digest, and is
     on the disk before the index that names it is written.  A copy of the whole site
-    has the origin's index and head byte for byte, so that readers may use either.  A
-    part has a head of its own, and so has the copy of a foreign index (`format`): an ordinary
-    site, with size and sha256 of each value, in which the next run keeps what has not changed.
-    What the origin says is compared with what it said in earlier runs: an older index is
+    has the origin's index and head byte for byte, so that readers may use either, and its
+    signatures, which are verified if the store has `trust`.  A part has a head of its own,
+    and so has the copy of a foreign index (`format`): an ordinary site, with size and sha256
+    of each value, in which the next run keeps what has not changed.  What the origin says
+    without signatures is compared with what it said in earlier runs: an older index is
     ignored four times, and then followed.
 
     Values that cannot be fetched or written are reported, and the rest is copied; the
@@ -230,7 +234,7 @@ def mirror(
     patterns = [globs] if isinstance(globs, str) else list(globs)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = site_snapshot(store)
-    keys = None
+    keys, signatures = None, TrustCopy(None)
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
@@ -238,6 +242,8 @@ def mirror(
     folder = SiteFolder(Path(directory), data_path if fits(data_path) else DATA_PATH)
     folder.check_links(*itertools.accumulate(folder.data_path[:-1].split("/"), "{}/{}".format))
     try:
+        if keys is None and not origin.is_foreign:
+            origin, signatures = with_signed_head(origin, folder)
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == []:
             shown = first_few(list(map(quoted, patterns))) if patterns else "the conditions"
@@ -265,6 +271,7 @@ def mirror(
                 delete=delete,
                 guards=guards,
                 limit=limit,
+                signatures=signatures,
             )
             run.prepare()
             if note.whole not in (None, is_whole):  # unknown until this run ends

@@ -18,6 +18,7 @@ from ..errors import AuthorizationError, IndexFormatError, IntegrityError, Store
 from ..index.changes import parse_change_lines
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
+from ..trust.layout import MOST_DOCUMENT_BYTES, trust_path
 from .documents.feed import FEED_NAME, MOST_FEED_BYTES
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
     from .folder.site_folder import SiteFolder
     from .guards import Guards
 
-__all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
+__all__ = ["Predecessor", "PublishedAt", "PublishedSite", "ReadSignedHead"]
 
 _MOST_INDEX_BYTES = 1 << 30
 _ABSENT = frozenset({404, 410})  # not 403, which wrong credentials may cause
 
 # Returns the bytes at an href, or None if there are none; raises if they exceed the bound.
 _Read = Callable[[str, int], bytes | None]
+#: Returns the bytes of a signed head by what reads a file in ``trust/``, or None.
+ReadSignedHead = Callable[[Callable[[str], bytes | None]], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,18 @@ class PublishedAt:
     region: str | None = field(default=None, kw_only=True)
     anonymous: bool = field(default=False, kw_only=True)
 
-    def read(self, *, with_feed: bool = False) -> PublishedSite | None:
+    def read(
+        self, *, with_feed: bool = False, signed_head: ReadSignedHead | None = None
+    ) -> PublishedSite | None:
         """Read the published site.
 
         Parameters
         ----------
         with_feed : bool, optional
             Whether to read its feed, too.
+        signed_head : callable, optional
+            Called with what reads a file of its ``trust/``; returns the bytes of the signed
+            head, which then count in place of the published one, or None.
 
         Returns
         -------
@@ -93,7 +101,7 @@ class PublishedAt:
         IndexFormatError
             The head or the index cannot be parsed, or is too large.
         IntegrityError
-            The index that the head names is not there.
+            The index that the head names is not there; or `signed_head` raises it.
         StoreError
             The location is invalid.
         """
@@ -101,6 +109,11 @@ class PublishedAt:
             body = read(HEAD_PATH, MOST_HEAD_BYTES)
             if body is None:
                 return None
+            if signed_head is not None:
+                signed = signed_head(
+                    lambda name: _read_if_allowed(read, trust_path(name), MOST_DOCUMENT_BYTES)
+                )
+                body = body if signed is None else signed
             try:
                 head = Head.parse(body)
             except IndexFormatError as error:

@@ -17,8 +17,10 @@ It writes in this order, each file whole or not at all::
     .staticstore/also.json      which of them there are, and their digests
     feed.atom                   what has changed, if wanted
     .staticstore/feed.json      the URL that it names
+    trust/                      the signatures of the head, if wanted, except the timestamp
     index.json                  if its bytes change
     index.head.json             if it names another index
+    trust/timestamp.json        says that the head is current, if wanted
     index.html                  a page to browse the site, if wanted or there already
     .staticstore/notes          if they change
     .staticstore/metadata       if it was parsed
@@ -34,12 +36,13 @@ import contextlib
 import logging
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .about import read_about, write_about
-from .documents.compression import Compressing, CompressOption
+from .documents.compression import CompressOption
 from .documents.document_files import prepared_head, write_documents
-from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
+from .documents.packs import PACK_BELOW_BYTES
 from .documents.page import check_page, has_our_page, page_version, renew_page
 from .documents.root_files import write_git_files
 from .exports import ExportOption, SiteExports
@@ -55,11 +58,16 @@ from .predecessor import Predecessor, PublishedAt
 from .publishing.entry_files import EntryOptions
 from .publishing.expiry import Expiry
 from .publishing.metadata import GivenMetadata, Source, find_metadata
+from .publishing.options import PublishOptions
 from .publishing.plan import PublishPlan, plan_publish
+from .publishing.signatures import Signatures
 from .publishing.survey import DataSurvey
 from .publishing.table_file import check_tables, with_table
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
+
+if TYPE_CHECKING:
+    from .signatures.key_folder import KeyFolder
 
 __all__ = [
     "PublishOptions",
@@ -89,6 +97,8 @@ def publish(
     also: ExportOption = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
+    sign: str | os.PathLike[str] | KeyFolder | None = None,
+    unsign: bool = False,
     force: Force = False,
     dry_run: bool = False,
     progress: TotalProgress | None = None,
@@ -152,16 +162,23 @@ def publish(
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
-        folder, so that a fresh checkout keeps the lineage.  `PublishedAt` takes
-        credentials, too.
+        folder, so that a fresh checkout keeps the lineage; with `sign` from the head that
+        is signed there.  `PublishedAt` takes credentials, too.
     data : str or path, optional
         The folder of the values, if it is not ``data``: one below the site's folder.  The
         next publish, and `serve`, `push` and `verify_site`, remember it; a store reads it
         with ``data_path="FOLDER/"``.
+    sign : path or KeyFolder, optional
+        The folder of the keys with which to sign, see `docs/trust.md`.  A signed site is not
+        published without it, except with `unsign`.  Passphrases are in the file that the
+        variable ``STATICSTORE_PASSPHRASE_FILE`` names, or as a `KeyFolder` says.
+    unsign : bool, optional
+        Whether to remove the signatures: readers that ask for them refuse the site then.
     force : bool or iterable of str, optional
         What to do although it is rarely meant: ``"shrink"``, to leave no entry, or
         fewer than half of 20 or more; ``"lineage"``, to continue from `after` in a
-        folder with a head of another lineage.  True means both.
+        folder with a head of another lineage, or to sign what continues an unsigned site.
+        True means both.
     dry_run : bool, optional
         Whether to write nothing and only report.
     progress : callable, optional
@@ -179,8 +196,8 @@ def publish(
         metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, or
         Zstandard, which compresses, is not installed; there is an ``index.html``, a
         ``feed.atom`` or a file of `also` that staticstore did not write; another publish
-        is running on the folder; or something cannot be written.  The old index stays
-        as it was.
+        is running on the folder; or something cannot be written; or the site is signed,
+        and a key is missing or nothing says whether to sign.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
@@ -220,44 +237,13 @@ def publish(
         also=also,
         after=after,
         data=data,
+        sign=sign,
+        unsign=unsign,
         force=force,
         dry_run=dry_run,
         progress=progress,
     )
     return publish_touched(site, None, options)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishOptions:
-    """The options of a publish; see `publish`."""
-
-    metadata: Source | None = None
-    pack: bool = False
-    pack_below: int = PACK_BELOW_BYTES
-    compress: CompressOption = None
-    expire: str | None = None
-    browse: bool = False
-    feed: FeedOption = None
-    parquet: bool | None = None
-    also: ExportOption = None
-    after: str | os.PathLike[str] | PublishedAt | None = None
-    data: str | os.PathLike[str] | None = None
-    force: Force = False
-    dry_run: bool = False
-    progress: TotalProgress | None = None
-
-    def packing(self) -> Packing | None:
-        """Return which values to pack; None to make no new packs.
-
-        Raises
-        ------
-        ValueError
-            `pack_below` is out of range.
-        """
-        below = self.pack_below
-        if type(below) is not int or not 0 < below <= MOST_PACK_BYTES:
-            raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {below!r}")
-        return Packing(below, writes=not self.dry_run) if self.pack else None
 
 
 def publish_touched(
@@ -276,9 +262,10 @@ def publish_touched(
         As of `publish`.
     """
     packing, guards, dry_run = options.packing(), Guards(options.force), options.dry_run
-    compressing = Compressing.of(options.compress, writes=not dry_run)
+    compressing = options.compressing()
     expiry = None if options.expire is None else Expiry(options.expire)
     folder = SiteFolder.open(site, options.data)
+    signatures = Signatures.open(folder, options.sign, unsign=options.unsign, dry_run=dry_run)
     given = GivenMetadata(
         find_metadata(folder.root) if options.metadata is None else options.metadata,
         folder.private / "metadata",
@@ -297,7 +284,10 @@ def publish_touched(
     every += [page_version()] if writes_page else []
     arguments = digest_of_arguments(every)
     after = options.after
-    at_after = None if after is None else _located(after).read(with_feed=feed.url is not None)
+    at_after = None
+    if after is not None:
+        signed_head = signatures.signed_head(guards)
+        at_after = _located(after).read(with_feed=feed.url is not None, signed_head=signed_head)
     if at_after is not None:
         feed = replace(feed, published=at_after.feed)
     for head in (folder.read_head(), None if at_after is None else at_after.head):
@@ -317,6 +307,7 @@ def publish_touched(
         survey = DataSurvey(folder, hashing, published, last, paths)
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
             report = last.report
+            signatures.renew()
         else:
             if writes_page:
                 check_page(folder)
@@ -346,11 +337,12 @@ def publish_touched(
                     given,
                     feed,
                     exports,
+                    signatures,
                     writes_page=writes_page,
                     parquet=options.parquet,
                 )
             report = plan.report
-    for warning in report.warnings:
+    for warning in (*report.warnings, *signatures.warnings()):
         _LOG.warning("%s", warning)
     return report
 
@@ -365,6 +357,7 @@ def _write(
     given: GivenMetadata,
     feed: SiteFeed,
     exports: SiteExports,
+    signatures: Signatures,
     *,
     writes_page: bool,
     parquet: bool | None,
@@ -378,11 +371,13 @@ def _write(
             write_documents(folder, plan.files, None if plan.is_new else plan.body)
         write_about(folder, plan.about.about)
         body = plan.body if plan.is_new else None
+        signatures.prepare(plan.head, plan.files)
         with prepared_head(folder, plan.head, body=body, files=plan.files):
             forget(folder, plan.entry_files.forgotten)
             exports.write(plan)
             # Before the head: a publish that is killed between them writes the same entry again.
             feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
+        signatures.finish()
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
         if writes_page:

@@ -7,11 +7,13 @@ What it writes, in this order, each file whole or not at all::
     packs/, stored/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
     registry.txt, SHA256SUMS, items.json, datapackage.json   those that the site has
+    trust/                      the signatures, if there are any
     .nojekyll, index.html,      if the site has them and the target's differ
     feed.atom
     about.json, README, LICENSE, CITATION.cff   the files of the site's own words
     index.json
     index.head.json
+    trust/timestamp.json
 
 A push that is killed at any instant leaves the old index or the new one, and the
 next push resumes.

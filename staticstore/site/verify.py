@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..disk.file_system import open_regular, read_regular
 from ..errors import IndexFormatError, path_text, quoted, reason_of
@@ -25,6 +25,10 @@ from .folder.data_file import FIRST_BYTES, FileDigest, holds_private_key
 from .folder.hashing import TotalProgress, hash_files
 from .folder.scan import LeftOut, scan
 from .folder.site_folder import SiteFolder
+from .folder.trust_files import check_trust_package, has_signatures
+
+if TYPE_CHECKING:
+    from .signatures.key_folder import KeyFolder
 
 __all__ = ["VerifyReport", "head_problems", "verify_site"]
 
@@ -45,17 +49,20 @@ class VerifyReport:
         The keys whose values are missing or differ from the index, each with what is
         wrong; in key order.  Before them, by path: what is wrong with ``index.json``,
         the head, the documents that it names, the files that the site's own words
-        name, the packs, the compressed copies, and the index in other forms.
+        name, the packs, the compressed copies, the index in other forms, and the signatures.
     extra : list of str
         Files in ``data/`` that could be published but are not in the index; in key
         order.
     checked : int
         The number of entries in the index.  Each was checked.
+    warnings : list of str
+        Signatures that are near their end.
     """
 
     wrong: list[tuple[str, str]]
     extra: list[str]
     checked: int
+    warnings: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Count what the lists name."""
@@ -69,6 +76,7 @@ def verify_site(
     site: str | os.PathLike[str],
     *,
     data: str | os.PathLike[str] | None = None,
+    sign: str | os.PathLike[str] | KeyFolder | None = None,
     progress: TotalProgress | None = None,
 ) -> VerifyReport:
     """Hash all values of a site again, and compare them with the index.
@@ -82,6 +90,10 @@ def verify_site(
         The site's folder.
     data : str or path, optional
         The folder of the values, if not the one that was published.
+    sign : path or KeyFolder, optional
+        The folder of the keys with which the site has to be signed; none is used but the
+        root document.  Without it, signatures that are there are verified from the site's own
+        first root document on.
     progress : callable, optional
         Called in this thread as ``progress(done, total)``, in bytes.
 
@@ -92,7 +104,8 @@ def verify_site(
     Raises
     ------
     StoreError
-        There is no such site, or links lead out of its data.
+        There is no such site, or links lead out of its data; or the site is signed, and
+        python-tuf is not installed.
     IndexFormatError
         Its index cannot be parsed.
 
@@ -114,6 +127,14 @@ def verify_site(
     wrong += _pack_problems(folder, index)
     wrong += copy_problems(folder, index)
     wrong += export_problems(folder, body)
+    warnings: list[str] = []
+    if sign is not None or has_signatures(folder):
+        check_trust_package()
+        from .signatures.check import check_signatures  # slow to import
+
+        signatures = check_signatures(folder, sign)
+        wrong += signatures.wrong
+        warnings = signatures.warnings
     for key in index:
         outcome = outcomes.get(key)
         facts = Content.of(index[key])
@@ -122,7 +143,7 @@ def verify_site(
             wrong.append((key, problem))
     unnamed = (file for file in found.files if file.key not in index)
     extra = [file.key for file in unnamed if not _is_secret(file.path)]
-    return VerifyReport(wrong, extra, len(index))
+    return VerifyReport(wrong, extra, len(index), warnings)
 
 
 def _absence(key: str, reasons: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ from .documents.packs import PACK_BELOW_BYTES
 from .exports import ExportOption
 from .feed import FeedOption
 from .folder.site_folder import SiteFolder
+from .folder.trust_files import check_trust_package
 from .folder.withheld import withheld_key
 from .guards import Force, RefusedError
 from .publish_timer import PublishTimer, TouchedPaths
@@ -35,6 +36,7 @@ from .publishing.metadata import FILE_NAMES, Source
 if TYPE_CHECKING:
     from ..client.store import StaticStore
     from .mirror import MirrorReport
+    from .signatures.key_folder import KeyFolder
 
 __all__ = ["RESCAN_SECONDS", "PublishTimer", "mirror_watching", "publish_watching"]
 
@@ -55,6 +57,8 @@ def publish_watching(
     parquet: bool | None = None,
     also: ExportOption = None,
     data: str | os.PathLike[str] | None = None,
+    sign: str | os.PathLike[str] | KeyFolder | None = None,
+    unsign: bool = False,
     force: Force = False,
     rescan: float = RESCAN_SECONDS,
     stop: threading.Event | None = None,
@@ -70,7 +74,7 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, compress, expire, browse, feed, parquet, also, data, force : optional
+    pack, pack_below, compress, expire, browse, feed, parquet, also, data, sign, unsign, force
         As in `publish`.  What expires is left out at the next publish, or rescan.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
@@ -110,6 +114,8 @@ def publish_watching(
         parquet=parquet,
         also=also,
         data=folder.data_path,
+        sign=_opened(sign),
+        unsign=unsign,
         force=force,
     )
     stop = threading.Event() if stop is None else stop
@@ -134,6 +140,16 @@ def publish_watching(
             if _is_news(outcome, last):
                 yield outcome
             last = outcome
+
+
+def _opened(sign: str | os.PathLike[str] | KeyFolder | None) -> KeyFolder | None:
+    # So that each passphrase is asked for once.
+    if sign is None:
+        return None
+    check_trust_package()
+    from .signatures.key_folder import KeyFolder  # slow to import
+
+    return sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
 
 
 def _publish(

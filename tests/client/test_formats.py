@@ -716,6 +716,7 @@ def test_a_mirror_of_a_foreign_index_is_a_site(
     other = host(x=b"two")
     one = host(list=f"a md5:{digest}\nb {'a' * 8} {other.url('x')}\n".encode(), a=b"one")
     report = mirror(connect(one.url("list"), "pooch"), tmp_path / "copy")
+    assert not [path for path in one.asked() if path.startswith("/trust/")]
     assert report.verified_by == {"md5": 1, "nothing": 1}
     copy = stack.enter_context(StaticStore(tmp_path / "copy", poll_interval=0))
     assert dict(copy.read_many(["a", "b"])) == {"a": b"one", "b": b"two"}

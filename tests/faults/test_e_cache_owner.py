@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, TransportError
-from staticstore.client.cache.index import read_note
+from staticstore.client.cache.note import read_note
 from staticstore.index import codec
 from tests.client.scene import MemorySite
 from tests.sites import entry

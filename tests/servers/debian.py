@@ -38,6 +38,7 @@ PACKAGES = {
     "apache2": "apache2-bin",
     "caddy": "caddy",
     "lighttpd": "lighttpd",
+    "softhsm2-util": "softhsm2",
 }
 
 # The option that shows the version, if it is not `-v`.

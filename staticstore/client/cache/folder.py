@@ -7,6 +7,7 @@
         indexes/<digest of the site>/
             index.json              the last index that was read
             note.json               what came with it: validators, head, digests
+            trust.json              of a signed site: the last versions seen, with signatures
 
 Every file is verified when it is read, and may be deleted at any time.  An error of the
 disk is never raised: the store then works without the cache.
@@ -19,21 +20,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
 from ...disk.atomic import TEMPORARY_PATTERN
 from ...disk.file_system import NotOwnError, foreign_part, open_own
 from ...errors import StoreError, checked_number, quoted, reason_of
+from ...formats import form_name
 from ...index.codec import SHA256
+
+if TYPE_CHECKING:
+    from ...transport.http.root import Root
 
 __all__ = [
     "DOCUMENT",
@@ -219,6 +225,20 @@ class CacheFolder:
         if not re.match(SHA256, sha256):  # it could be a path out of the folder
             raise ValueError("the name of a value is not a digest")
         return self.path / "values" / sha256[:2] / sha256
+
+    def place_of_site(self, root: Root, options: Mapping[str, Any]) -> Path:
+        """Return the folder of a site, by the options of its store.
+
+        What was read of a site that must be signed is apart from what was read without
+        signatures, or under another root document.
+        """
+        form = options["format"]
+        path = options["index_path"] if form is None else form_name(form)
+        names = [root.join(root.document or ""), path, options["data_path"]]
+        if (pinned := options["trust"]) is not None:
+            names.append(hashlib.sha256(pinned).hexdigest())
+        # A digest, since the query of a root may be a secret.
+        return self.path / "indexes" / hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     @staticmethod
     def disk_use(size: int) -> int:

@@ -12,99 +12,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
 from ...disk.atomic import atomic_file, remove_leftovers
-from ...disk.file_system import NotOwnError, open_own, read_own, remove_foreign
+from ...disk.file_system import NotOwnError, open_own, remove_foreign
 from ...disk.part_file import PartFolder
-from ...errors import IntegrityError, NotConnectedError, StoreError, checked_number, reason_of
-from ...index import codec
+from ...errors import IntegrityError, NotConnectedError, StoreError, reason_of
 from ...index.forms.foreign_entries import ForeignEntries
 from ...index.freshness import Freshness
-from ...index.head import Head, parse_count, parse_sha256
 from ...index.snapshot import Index
-from ...transport.http.conditions import checked_validators
 from ..following.index_reader import Held
 from .folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder
+from .note import Note, read_note
 
 if TYPE_CHECKING:
     from ...transport.http.root import Root
 
-__all__ = ["CacheReport", "CachedIndex", "CachedSite", "read_note", "sites_in", "verify_cache"]
+__all__ = ["CacheReport", "CachedIndex", "CachedSite", "sites_in", "verify_cache"]
 
-_FORMAT = "staticstore-cached-index/2"
 _LOCK = "lock"
-_MOST_NOTE_BYTES = 1 << 20
 
 # Size, sha256, entries and warnings of a document in the cache.
 _Document = tuple[int, str, int, tuple[str, ...]]
-
-
-class Note(NamedTuple):
-    """The note beside the document of an index.
-
-    It is written as a line with its own sha256 and a line of JSON.
-    """
-
-    #: The root of the site, without secrets, for people who read the cache.
-    root: str
-    fetched: float  #: in seconds since 1970
-    #: Of the document in the cache.
-    size: int
-    sha256: str
-    entries: int
-    #: Of the index as the host sent it, perhaps in another form.
-    index_sha256: str
-    validators: Mapping[str, str]
-    head: Head | None
-    #: The root that it came from, if not the first.
-    source: str | None
-    #: What the first root has said: see `Freshness.as_json`.
-    freshness: Mapping[str, Any]
-    #: What was left out of the index.
-    warnings: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: bytes) -> Note:
-        """Parse what `encode` has written.
-
-        Raises
-        ------
-        ValueError
-            A bit of it has changed, or another version wrote it.
-        """
-        digest, _, line = text.partition(b"\n")
-        if hashlib.sha256(line).hexdigest().encode() != digest:
-            raise ValueError("the note is damaged")
-        said = codec.decode(line)
-        try:
-            if said["format"] != _FORMAT:
-                raise ValueError("the note is of another version")
-            head, source = said["head"], said["source"]
-            return cls(
-                root=str(said["root"]),
-                fetched=float(checked_number(said["fetched"], "fetched", least=0)),
-                size=parse_count(said["size"]),
-                sha256=parse_sha256(said["sha256"]),
-                entries=parse_count(said["entries"]),
-                index_sha256=parse_sha256(said["index_sha256"]),
-                validators=checked_validators(said["validators"]),
-                head=None if head is None else Head.parse(head.encode()),
-                source=None if source is None else str(source),
-                freshness=Freshness.parse(said["freshness"]).as_json(),
-                warnings=tuple(map(str, said["warnings"])),
-            )
-        except (LookupError, TypeError, AttributeError) as error:
-            raise ValueError("the note is of another version") from error
-
-    def encode(self) -> bytes:
-        """Return the bytes of the note."""
-        said = {
-            **self._asdict(),
-            "format": _FORMAT,
-            "validators": dict(self.validators),
-            "head": None if self.head is None else self.head.encode().decode(),
-            "freshness": dict(self.freshness),
-        }
-        line = codec.encode(said)
-        return hashlib.sha256(line).hexdigest().encode() + b"\n" + line
 
 
 class CachedIndex:
@@ -116,16 +42,15 @@ class CachedIndex:
         The cache.
     root : Root
         The site.
-    index_path, data_path : str
-        As in `StaticStore`; the name of the form where the root names a document.
+    options : mapping
+        Those of the store.  What was read of a site that must be signed counts under the
+        same pinned root document alone.
     """
 
-    def __init__(self, folder: CacheFolder, root: Root, index_path: str, data_path: str) -> None:
+    def __init__(self, folder: CacheFolder, root: Root, options: Mapping[str, Any]) -> None:
         self._folder = folder
         self._root = root
-        # A digest, since the query of a root may be a secret.
-        site = "\n".join([root.join(root.document or ""), index_path, data_path])
-        self._place = folder.path / "indexes" / hashlib.sha256(site.encode()).hexdigest()
+        self._place = folder.place_of_site(root, options)
         self._note: Note | None = None
         #: Where interrupted documents are kept.
         self.parts = PartFolder(self._opened)
@@ -176,6 +101,7 @@ class CachedIndex:
             note.head,
             size=note.size,
             source=note.source,
+            expires=note.expires,
         )
         return held, Freshness.parse(note.freshness), note.fetched
 
@@ -245,8 +171,9 @@ class CachedIndex:
     def _is_written(self, held: Held, freshness: Freshness) -> bool:
         note = self._note
         return note is not None and (
-            (note.index_sha256, note.validators, note.head, note.source, note.freshness)
-            == (held.sha256, held.validators, held.head, held.source, freshness.as_json())
+            (note.index_sha256, note.validators, note.head, note.source, note.expires)
+            == (held.sha256, held.validators, held.head, held.source, held.expires)
+            and note.freshness == freshness.as_json()
         )
 
     def _write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> None:
@@ -267,6 +194,7 @@ class CachedIndex:
                 source=held.source,
                 freshness=freshness.as_json(),
                 warnings=warnings,
+                expires=held.expires,
             )
         )
 
@@ -307,11 +235,6 @@ class CachedIndex:
             self._forget()  # the old note belongs to the old document
         self._folder.evict(self._folder.max_bytes)
         return size, digest.hexdigest(), entries, warnings
-
-
-def read_note(place: Path) -> Note:
-    """Read the note of an index; raise `ValueError` if damaged, or `OSError`."""
-    return Note.parse(read_own(place / NOTE, _MOST_NOTE_BYTES))
 
 
 def _verified(place: Path) -> tuple[Note, bytes]:

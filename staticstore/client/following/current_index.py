@@ -197,8 +197,8 @@ class CurrentIndex:
             "last_success": confirmed and datetime.fromtimestamp(confirmed[0], UTC),
             "age": confirmed and seconds_since_boot() - confirmed[1],
             "last_error": error,
-            "trust": None if held is None else "transport",
-            "stale": held is not None and (is_stale or held.source is not None),
+            **_trust_of(held),
+            "stale": held is not None and (is_stale or held.is_from_copy),
             "warnings": [] if held is None else list(held.problems),
             **named,
         }
@@ -245,6 +245,16 @@ class CurrentIndex:
             self.error = str(error)
         _LOG.warning("a poll failed, and the old snapshot is kept: %s", error)
         self.subscribers.announce_failure(error, connection.is_cut)
+
+
+def _trust_of(held: Held | None) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    expires = None if held is None else held.expires
+    if expires is None:
+        return {"trust": None if held is None else "transport", "trust_expires": None}
+    trust = "signed" if time.time() < expires else "expired"
+    return {"trust": trust, "trust_expires": datetime.fromtimestamp(expires, UTC)}
 
 
 class IndexCheck(threading.Thread):

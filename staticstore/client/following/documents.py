@@ -26,15 +26,24 @@ if TYPE_CHECKING:
     from ...index.head import Document, Role
     from ...transport.http.session import Session
 
-__all__ = ["Documents", "RootReader", "Sighting", "excerpt_of", "with_excerpt", "with_hint"]
+__all__ = [
+    "ABSENT",
+    "FAILED",
+    "Documents",
+    "RootReader",
+    "Sighting",
+    "excerpt_of",
+    "with_excerpt",
+    "with_hint",
+]
 
 _EXCERPT_CHARACTERS = 80
 
-# A document with one of these statuses is not there.  S3 answers 403 to clients that may
+#: A document with one of these statuses is not there.  S3 answers 403 to clients that may
 # not list, and a host that does not know such a path answers with many statuses.
-_ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
-# So is one with a 5xx, from a host that has never served a document of its kind.
-_FAILED = frozenset(range(500, 600))
+ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
+#: So is one with a 5xx, from a host that has never served a document of its kind.
+FAILED = frozenset(range(500, 600))
 _GONE = frozenset({404, 410})
 
 
@@ -134,7 +143,7 @@ class Documents:
         return found
 
     def _absent(self, document: Document) -> frozenset[int]:
-        return _ABSENT if document.role in self._served else _ABSENT | _FAILED
+        return ABSENT if document.role in self._served else ABSENT | FAILED
 
     def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
         """Return the bytes of a document; see `fetch`."""
@@ -178,7 +187,7 @@ class Documents:
         TransportError
             The document could not be fetched.
         """
-        found = _get(self._sessions[0], path, self._deadline, limit, _ABSENT)
+        found = _get(self._sessions[0], path, self._deadline, limit, ABSENT)
         return None if isinstance(found, Absent) else bytes(found.body)
 
     def report(self, done: int, total: int) -> None:
@@ -266,7 +275,7 @@ class RootReader:
         TransportError
             The head could not be fetched.
         """
-        absent = _ABSENT if is_known else _ABSENT | _FAILED
+        absent = ABSENT if is_known else ABSENT | FAILED
         limit = SizeLimit(MOST_HEAD_BYTES, "the head")
         try:
             found = self._head.ask(deadline, limit, absent, is_doubtful=is_doubtful)

@@ -77,6 +77,13 @@ class Held:
     is_derived: bool = False
     #: Of how many documents it was made, in a foreign format.
     documents: int | None = None
+    #: When the signatures of the head expire, in seconds since 1970; None without signatures.
+    expires: float | None = None
+
+    @property
+    def is_from_copy(self) -> bool:
+        """Whether it came from a root that does not decide: any does with signatures."""
+        return self.source is not None and self.expires is None
 
     @property
     def is_whole(self) -> bool:
@@ -105,9 +112,7 @@ class Held:
 
 
 class IndexReader:
-    """Reads the indexes that heads name.
-
-    Only one poll at a time may use it.
+    """Reads the indexes that heads name, for one poll at a time.
 
     Parameters
     ----------
@@ -187,8 +192,7 @@ class IndexReader:
                 return None
             left -= len(found.body)
             with unforeseen_as_refusal("a change file cannot be read"):
-                body, https_only = bytes(found.body), _is_https(documents.url)
-                states = parse_change_lines(body, https_only=https_only)
+                states = parse_change_lines(bytes(found.body), https_only=_is_https(documents.url))
             difference.states.update(states)
             if len(states) != span.count:
                 self._warn(f"a change file has {len(states)} keys where the head says {span.count}")
@@ -318,9 +322,9 @@ def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | No
         done += block.size
         documents.report(done, total)
         with unforeseen_as_refusal("a block of the index cannot be read"):
-            states, problems = _changed_lines(b"".join(old), new, _is_https(documents.url))
-        difference.states.update(states)
-        difference.warnings.extend(problems)
+            changed = _changed_lines(b"".join(old), new, _is_https(documents.url))
+        difference.states.update(changed.states)
+        difference.warnings.extend(changed.warnings)
     return difference
 
 
@@ -356,11 +360,8 @@ def _missing_blocks(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
     size = tuning.HASHED_BATCH_BLOCKS
     shares = [pairs[start : start + size] for start in range(0, len(pairs), size)]
     with ThreadPoolExecutor(tuning.HASHING_THREADS) as pool:
-        return [pair for found in pool.map(_without_blocks, shares) for pair in found]
-
-
-def _without_blocks(pairs: list[_Pair]) -> list[_Pair]:
-    return [pair for pair in pairs if not _is_block(*pair)]
+        found = pool.map(lambda share: [pair for pair in share if not _is_block(*pair)], shares)
+        return [pair for share in found for pair in share]
 
 
 def _is_block(block: Stretch, text: _Text) -> bool:
@@ -372,20 +373,17 @@ def _is_block(block: Stretch, text: _Text) -> bool:
     return digest.hexdigest() == block.sha256
 
 
-def _changed_lines(
-    old: bytes, new: bytes, https_only: bool
-) -> tuple[dict[str, bytes | None], list[str]]:
+def _changed_lines(old: bytes, new: bytes, https_only: bool) -> _Difference:
     _check_lines(new)
     before, after = _lines_of(old), _lines_of(new)
-    states: dict[str, bytes | None] = {split_line(line)[0]: None for line in before - after}
-    problems: list[str] = []
+    changed = _Difference({split_line(line)[0]: None for line in before - after}, [])
     for line in after - before:
         key, raw, problem = split_line(line, https_only=https_only)
         if problem is None:
-            states[key] = raw
+            changed.states[key] = raw
         else:
-            problems.append(f"{quoted(key)} is left out: {problem}")
-    return states, problems
+            changed.warnings.append(f"{quoted(key)} is left out: {problem}")
+    return changed
 
 
 def _check_lines(block: bytes) -> None:

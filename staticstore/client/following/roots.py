@@ -1,7 +1,8 @@
-"""Open connections to a site, and follow one whose roots are all trusted equally."""
+"""Follows a site whose roots are all trusted alike, or none: by a signed head."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,30 +14,22 @@ from ...errors import (
     StoreError,
     TransportError,
     TransportTimeout,
-    checked_number,
 )
-from ...transport.http.arguments import SessionOptions
 from ...transport.http.document import Absent
-from ...transport.http.session import open_sessions
 from ...transport.http.wire import Deadline
 from ...transport.values.remote_value import Sources, from_any
-from ..access import import_before_forks
-from .connection import Connection
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ...index.freshness import Freshness
-    from ...transport.http.root import Root
     from ...transport.http.session import Session
-    from ..access import IndexDownload
-    from ..cache.index import CachedIndex
-    from .connection import Follower
+    from ...trust.documents import VerifiedHead
+    from ..cache.trust_state import TrustedSite
     from .index_reader import Held
 
-__all__ = ["EqualRootsFollower", "open_connection"]
+__all__ = ["EqualRootsFollower", "SignedFollower", "follower_class"]
 
 _LOG = logging.getLogger("staticstore")
 
@@ -100,13 +93,18 @@ class EqualRootsFollower(SiteFollower):
         self._polls += 1
         deadline = self._deadline(seconds)
         base = held if held is not None and held.is_whole and not anew else None
-        return self.session.retried(partial(self._newest, held, base, deadline), deadline)
+        return self._retried(partial(self._newest, held, base, deadline), deadline)
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none."""
         self._polls += 1
         deadline = Deadline(self._seconds)
-        return self.session.retried(partial(self._newest_part, held, deadline), deadline)
+        return self._retried(partial(self._newest_part, held, deadline), deadline)
+
+    def _retried(self, attempt: Callable[[], Held | None], deadline: Deadline) -> Held | None:
+        if len(self._roots) == 1:  # its session retries each request
+            return attempt()
+        return self.session.retried(attempt, deadline)
 
     # -- what the roots answer -----------------------------------------------------
 
@@ -250,71 +248,105 @@ class EqualRootsFollower(SiteFollower):
             raise NotConnectedError("the store was disconnected")
 
 
-def open_connection(
-    roots: Sequence[Root],
-    options: Mapping[str, Any],
-    arguments: Mapping[str, Any],
-    *,
-    poll_interval: float,
-    hint: str | None,
-    freshness: Freshness,
-    cached: CachedIndex | None,
-    download: IndexDownload,
-    sessions: list[Session] | None = None,
-) -> tuple[Connection, list[str]]:
-    """Make a connection to a site; nothing is requested yet.
+class SignedFollower(EqualRootsFollower):
+    """Fetches the index of a site whose head is signed.
+
+    The head comes from ``trust/`` alone, never from ``index.head.json`` or ``index.json``.
+    Of several roots the newest valid timestamp counts, whichever root has it; the others
+    serve documents and whole values by their digests.  Generations are not compared.
 
     Parameters
     ----------
-    roots : sequence of Root
-        The roots of the site.
-    options, arguments : mapping
-        The arguments of a store, and of its `connect`.
-    poll_interval : float
-        Seconds, 0 for no polling.
-    hint : str or None
-        What to add to a refusal.
-    freshness, cached
-        For the follower, and `Connection`.
-    download : IndexDownload
-        How documents are downloaded.
-    sessions : list of Session, optional
-        Those of the roots, if they are open already; they stay open.
-
-    Returns
-    -------
-    Connection, list of str
-        The URLs are of roots to which a password is sent in the clear.
+    sessions : sequence of Session
+        One for each root.
+    index_path : str
+        Path of the index below the roots.
+    site : TrustedSite
+        The pinned root document, and what was verified before.
+    equal_roots : bool
+        Whether parts of values may come from any root that has the same index.
+    **options
+        As in `SiteFollower`.
     """
-    if cached is not None:
-        download = download._replace(parts=cached.parts)
-    of_session = dict(arguments)
-    max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
-    checked_number(max_bytes, "max_index_bytes", least=1)
-    checked_number(seconds, "index_deadline", least=0)
-    of_sessions = SessionOptions(
-        **of_session, origins=options["origins"], hint=hint, progress=download.progress
-    )
-    owns_sessions = sessions is None
-    if sessions is None:
-        sessions = open_sessions(roots, of_sessions)
-    bounds = {"freshness": freshness, "max_bytes": max_bytes, "seconds": seconds}
-    follow: Callable[[], Follower]
-    if options["format"] is not None:
-        from .format_follower import FormatFollower  # seldom needed
 
-        follow = partial(
-            FormatFollower, sessions[0], options["format"], owns_session=owns_sessions, **bounds
-        )
-    else:
-        follow = partial(
-            EqualRootsFollower if options["equal_roots"] and len(sessions) > 1 else SiteFollower,
-            sessions,
-            options["index_path"],
-            parts=download.parts,
-            owns_sessions=owns_sessions,
-            **bounds,
-        )
-    import_before_forks()
-    exposed = [session.root.url for session in sessions if session.exposes_password]
-    return Connection(follow, cached, poll_interval), exposed
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        index_path: str,
+        *,
+        site: TrustedSite,
+        equal_roots: bool,
+        **options: Any,
+    ) -> None:
+        super().__init__(sessions, index_path, **options)
+        self._site = site
+        self._are_equal = equal_roots
+        from .signatures import SignedRootReader  # it imports python-tuf, of an extra
+
+        self._roots = [SignedRootReader(session, site) for session in sessions]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots, their documents and the signatures, for people."""
+        return (*self._site.warnings, *super().problems)
+
+    def sources(self, held: Held) -> Sources:
+        """Return where the values of a snapshot can be read."""
+        return super().sources(held) if self._are_equal else SiteFollower.sources(self, held)
+
+    def whole(self, held: Held) -> Held:
+        """Return the index that the head of a snapshot names; see `SiteFollower.whole`."""
+        return dataclasses.replace(super().whole(held), expires=held.expires)
+
+    def _newest(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
+        root, sighting = self._newest_sighting(deadline)
+        return self._signed(root, self._followed(root, base, sighting, deadline))
+
+    def _newest_part(self, held: Held | None, deadline: Deadline) -> Held | None:
+        root, sighting = self._newest_sighting(deadline)
+        before = None if held is None else dataclasses.replace(held, source=None)
+        part = self._part_of(root, before, sighting)
+        return None if part is None else self._signed(root, part)
+
+    def _newest_sighting(self, deadline: Deadline) -> tuple[RootReader, Sighting]:
+        if len(self._roots) == 1:
+            root = self._roots[0]
+            sighting = root.head(deadline, is_known=True, is_doubtful=False)
+            assert isinstance(sighting, Sighting)
+            return root, sighting
+        answers = self._look(deadline)
+        found = [(root, one) for root, one in answers.items() if isinstance(one, Sighting)]
+        return max(found, key=lambda one: _signed_head(one[0]).version)
+
+    def _signed(self, root: RootReader, held: Held) -> Held:
+        source = None if root is self._roots[0] else root.session.root.url
+        return dataclasses.replace(held, source=source, expires=_signed_head(root).expires)
+
+    def _take(self, root: RootReader, sighting: Sighting) -> None:
+        self.freshness.forget()
+        self.freshness.know_head(sighting.head)
+
+
+def _signed_head(root: RootReader) -> VerifiedHead:
+    signed: VerifiedHead | None = getattr(root, "signed", None)
+    assert signed is not None, "it has answered"
+    return signed
+
+
+def follower_class(
+    options: Mapping[str, Any], count: int, site: TrustedSite | None
+) -> Callable[..., SiteFollower]:
+    """Return what follows a site.
+
+    Parameters
+    ----------
+    options : mapping
+        Those of the store.
+    count : int
+        The number of its roots.
+    site : TrustedSite or None
+        What is known of a site that must be signed.
+    """
+    if site is not None:
+        return partial(SignedFollower, site=site, equal_roots=options["equal_roots"])
+    return EqualRootsFollower if options["equal_roots"] and count > 1 else SiteFollower

@@ -10,14 +10,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ...errors import StoreError
+from ...errors import StoreError, quoted
 from ...index.fields import check_key
 from ...transport.http.root import Root, checked_origins, roots_of
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
+    from ..cache.folder import CacheFolder
+    from ..cache.trust_state import TrustedSite
 
-__all__ = ["NamedFunction", "Settings", "imported"]
+__all__ = ["NamedFunction", "Settings", "checked_trust", "imported", "signed_site"]
 
 _HINT = (
     "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
@@ -203,6 +205,48 @@ def imported(module: str, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+def checked_trust(trust: bytes | str | os.PathLike[str] | None, index_path: str) -> bytes | None:
+    """Return the bytes of a pinned root document, which another process may not find.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no root document; or no index but ``index.json`` is signed.
+    StoreError
+        The file cannot be read.
+    ImportError
+        python-tuf is not installed.
+    """
+    if trust is None:
+        return None
+    if index_path != "index.json":
+        raise ValueError("only index.json is signed: trust goes with no other index_path")
+    from ...trust.documents import check_pinned, read_pinned
+
+    if isinstance(trust, bytes):
+        pinned, where = trust, "trust"
+    elif isinstance(trust, str | os.PathLike):
+        pinned, where = read_pinned(trust), quoted(os.fspath(trust))
+    else:
+        raise TypeError(f"trust is a path or bytes, not {type(trust).__name__}")
+    try:
+        check_pinned(pinned)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return pinned
+
+
+def signed_site(
+    folder: CacheFolder | None, root: Root, options: Mapping[str, Any]
+) -> TrustedSite | None:
+    """Return what is known of a site that must be signed; None if it need not be."""
+    if options["trust"] is None:
+        return None
+    from ..cache.trust_state import TrustedSite  # it imports python-tuf, of an extra
+
+    return TrustedSite.of(folder, root, options)
 
 
 def _absolute(path: Any) -> Any:

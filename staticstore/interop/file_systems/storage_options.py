@@ -13,7 +13,7 @@ from operator import eq
 from typing import Any, NamedTuple
 
 from ...client.async_connection import default_arguments
-from ...client.pickles.settings import NamedFunction, imported
+from ...client.pickles.settings import NamedFunction, checked_trust, imported
 from ...client.store import StaticStore
 from ...errors import StoreError, quoted
 from ...processes import PerProcess
@@ -150,6 +150,8 @@ class StorageOptions(NamedTuple):
                 hidden["auth"] = auth
             else:
                 options["auth"] = name
+        if (trust := options.get("trust")) is not None:
+            options["trust"] = _trust_text(trust)
         for name in ("headers", "proxies"):
             if options.get(name):
                 hidden[name] = options.pop(name)
@@ -202,6 +204,8 @@ class StorageOptions(NamedTuple):
     def store(self) -> StaticStore:
         """Return a store, which is not connected, and does not poll."""
         options = {name: self.public[name] for name in _STORE & self.public.keys()}
+        if (trust := options.get("trust")) is not None:
+            options["trust"] = trust.encode()
         return StaticStore(self._all["root"], poll_interval=0, **options)
 
     def connect(self, store: StaticStore) -> None:
@@ -293,6 +297,15 @@ def _imported(auth: Any) -> Any:
             " in this process; a user and a password are (user, password)"
         )
     return function
+
+
+def _trust_text(trust: Any) -> str:
+    # The root document itself, which another process may not find, as JSON can have it.
+    if isinstance(trust, str) and trust.startswith("{"):
+        return trust
+    pinned = checked_trust(trust, "index.json")
+    assert pinned is not None
+    return pinned.decode()
 
 
 def _plain(value: Any) -> Any:

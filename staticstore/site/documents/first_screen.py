@@ -6,6 +6,7 @@ Only the beginning of the index is read for it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
@@ -15,19 +16,23 @@ from html import escape
 from typing import Any, NamedTuple
 
 from ...disk.file_system import open_regular
-from ...errors import IndexFormatError
+from ...errors import IndexFormatError, StoreError
 from ...index import codec
 from ...index.fields import Content, key_problem, key_to_url_path
 from ...index.notebook import size_text
 from ...index.snapshot import Index
+from ...trust.documents import signed_files, signed_part, signers_of
+from ...trust.layout import TIMESTAMP_NAME
 from ..about import published_about
 from ..folder.site_folder import SiteFolder, link_problem
+from ..folder.trust_files import read_trust
 
 __all__ = ["FirstScreen"]
 
 _MOST_KEYS = 200
 _MOST_KEY_CHARACTERS = 1 << 16  # of all of them together
 _MOST_INDEX_BYTES = 1 << 20  # read for them
+_KEY_DIGITS = 12  # of an id that are shown
 _MOST_TEXT_CHARACTERS = 4000  # of title and description, as in the script
 
 
@@ -51,12 +56,19 @@ class FirstScreen:
         How many keys the index has; None if that is not known without reading it.
     title, description : str
         The site's own words, perhaps empty.
+    signers : str
+        The beginnings of the ids of the keys that have signed the head, not verified;
+        empty if the site is not signed.
+    until : str
+        The day until which the timestamp holds.
     """
 
     keys: list[FirstKey] | None = None
     total: int | None = None
     title: str = ""
     description: str = ""
+    signers: str = ""
+    until: str = ""
 
     @classmethod
     def of(cls, folder: SiteFolder) -> FirstScreen:
@@ -67,9 +79,10 @@ class FirstScreen:
         head = folder.read_head()
         about = None if head is None else published_about(folder, head)
         words = {} if about is None else about.fields
-        texts = (
+        own = (
             str(words.get(name, ""))[:_MOST_TEXT_CHARACTERS] for name in ("title", "description")
         )
+        texts = (*own, *_signature(folder))
         root, data, path = map(os.fspath, (folder.root, folder.data, folder.index))
         try:
             if link_problem(root, data, path) is not None:  # `serve` does not serve it, either
@@ -106,8 +119,18 @@ class FirstScreen:
             "title": escape(self.title or "Site"),
             "description": about if self.description else "",
             "count": self._count(),
+            "signers": escape(self.signers),
+            "signature": self._signature(),
             "links": "\n".join(("<ul>", *links, "</ul>")) if links else "",
         }
+
+    def _signature(self) -> str:
+        if not self.signers:
+            return ""
+        return (
+            f"<p>Signed by the key {escape(self.signers)}, until {escape(self.until)} or later. "
+            "This page does not verify it: <code>staticstore info URL --trust FILE</code> does.</p>"
+        )
 
     def _count(self) -> str:
         index = '<a href="index.json">index.json</a>'
@@ -124,6 +147,17 @@ class FirstScreen:
             return f"{index} lists the values."
         of = "" if total is None else f" of {total:,}"
         return f"The first {shown:,}{of} values; {index} has all."
+
+
+def _signature(folder: SiteFolder) -> tuple[str, str]:
+    files = None
+    with contextlib.suppress(StoreError):
+        files = signed_files(read_trust(folder))
+    if not files:
+        return "", ""
+    targets, timestamp = list(files.values())[-3], files[TIMESTAMP_NAME]
+    until = str(signed_part(timestamp).get("expires", ""))[:10]
+    return ", ".join(one[:_KEY_DIGITS] for one in signers_of(targets)), until
 
 
 def _item(one: FirstKey, data_path: str) -> str:

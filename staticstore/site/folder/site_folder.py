@@ -15,6 +15,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS, Document, Head
 from ...index.snapshot import Index
+from ...trust.layout import TRUST_FOLDER
 from .data_path import DATA_PATH, check_inside, checked_data_path, noted_data_path
 from .withheld import is_hidden, path_below, withheld_key
 
@@ -27,7 +28,7 @@ __all__ = [
 
 # What publish, mirror and push write into, beside the root and the data.
 _WRITTEN = (
-    *(*DIGEST_FOLDERS, *ENTRY_FOLDERS),
+    *(*DIGEST_FOLDERS, *ENTRY_FOLDERS, TRUST_FOLDER),
     *(".staticstore", ".staticstore/incoming", ".staticstore/lock"),
 )
 
@@ -236,7 +237,7 @@ class SiteFolder:
         OSError
             One cannot be removed.
         """
-        for name in ("", ".staticstore", *ENTRY_FOLDERS, *DIGEST_FOLDERS):
+        for name in ("", ".staticstore", *ENTRY_FOLDERS, TRUST_FOLDER, *DIGEST_FOLDERS):
             remove_leftovers(self.root / name)
 
     def check_links(self, *names: str) -> None:

@@ -135,7 +135,7 @@ def _body_of(folder: SiteFolder, origin: SiteSnapshot) -> bytes | None:
 
 def _head_text(origin: SiteSnapshot, head: Head) -> bytes:
     # The host's own bytes, with fields that this version does not know, if it still has them.
-    text = origin.read_head()
+    text = origin.head_text or origin.read_head()
     with contextlib.suppress(IndexFormatError):
         if text is not None and Head.parse(text) == head:
             return text
@@ -318,7 +318,9 @@ def follows(folder: SiteFolder, note: MirrorNote, origin: SiteSnapshot) -> bool:
         The note cannot be written.
     """
     known = note.origin
-    if origin.held.source is not None and known.sha256 is not None:
+    if origin.pinned is not None:  # its signatures say what is current
+        return True
+    if origin.held.is_from_copy and known.sha256 is not None:
         raise TransportError(
             "the first root of the site does not answer, and an existing copy follows no other",
             url=origin.held.source,
@@ -355,7 +357,7 @@ def note_origin(note: MirrorNote, origin: SiteSnapshot, *, whole: bool) -> None:
     note.whole = whole
     known = note.origin
     known.older = 0
-    if origin.held.source is not None:
+    if origin.held.is_from_copy:
         return  # another root answered
     if origin.head is not None:
         known.know_head(origin.head)

@@ -31,6 +31,7 @@ from .foreign_values import completed_contents, count_checks
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
+from .trust_copy import TrustCopy
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
@@ -47,7 +48,7 @@ _BEFORE_SECONDS = 10.0  # that a file without a time is dated back: any change c
 
 @dataclass
 class MirrorRun:
-    """One run; call `prepare`, `fetch` and `finish`, in this order.
+    """One run: `prepare`, `fetch` and `finish`, in this order.
 
     Parameters
     ----------
@@ -61,18 +62,11 @@ class MirrorRun:
         Whether the folder has a copy of the whole site; None if unknown.
     known : mapping of str to FileDigest
         Values that are right, though the folder's notes do not have them.
-    allowed : list of str
-        Names that are not withheld.
-    workers : int
-        How many large values are fetched at once.
-    verify : bool
-        Whether to hash values that the notes say are right.
-    delete : bool
-        Whether to delete files that the index does not name.
-    guards : Guards
-        What is refused.
+    allowed, workers, verify, delete, guards
+        As `allow_names`, `workers`, `verify`, `delete` and `force` of `mirror`.
     limit : RateLimit or None
         The limit on what the store receives.
+    signatures : TrustCopy
 
     Attributes
     ----------
@@ -104,6 +98,7 @@ class MirrorRun:
     delete: bool
     guards: Guards
     limit: RateLimit | None
+    signatures: TrustCopy
     survey: Survey = field(init=False, default_factory=Survey)
     fetched: list[str] = field(init=False, default_factory=list)
     failed: dict[str, str] = field(init=False, default_factory=dict)
@@ -271,18 +266,12 @@ class MirrorRun:
         return key in self._old_index and key in self.survey.occupied
 
     def fetch(self, progress: TotalProgress | None, value_progress: ValueProgress | None) -> None:
-        """Fetch the missing values, and write the index and head that name them.
-
-        Parameters
-        ----------
-        progress, value_progress : callable or None
-            As in `mirror`.
+        """Fetch the missing values, and write the index and head that name them: see `mirror`.
 
         Raises
         ------
         RefusedError
-            So many values failed that little would be left.  The index is unchanged;
-            what was fetched is used by the next run.
+            Little would be left.
         StoreError
             The host cannot be reached any more, or the store was disconnected.
         OSError
@@ -344,9 +333,20 @@ class MirrorRun:
         replaced = None if files.body == self._old_body else self._old_index
         if replaced is not None:
             self._sha256 = hashlib.sha256(files.body).hexdigest()
-        with replacing_index(self.folder, files, self._old_body, named_by_entries(replaced).hrefs):
+        with (
+            self._signatures(files).replacing(self.folder),
+            replacing_index(self.folder, files, self._old_body, named_by_entries(replaced).hrefs),
+        ):
             staging.replace()
         staging.sync_folders()
+
+    def _signatures(self, files: IndexFiles) -> TrustCopy:
+        if not self._is_whole or self._is_rewritten:
+            if self.signatures.files:
+                _LOG.warning("some values are on other hosts: the copy has them, and is not signed")
+            return TrustCopy({})  # it has a head of its own
+        # After failures, the copy's stay until a run has none.
+        return self.signatures if files.head == self.origin.head else TrustCopy(None)
 
     def _index_files(self) -> IndexFiles:
         if self._is_whole and not (self.failed or self.skipped or self._is_rewritten):

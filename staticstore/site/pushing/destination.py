@@ -18,6 +18,7 @@ from ...index.blocks import named_documents
 from ...index.fields import key_problem
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
+from ...trust.layout import TIMESTAMP_NAME, TRUST_FOLDER, is_trust_name, trust_path
 from ..documents.exports import EXPORTS
 from ..folder.data_path import DATA_PATH, fits
 from ..folder.retention import entry_files_of
@@ -58,6 +59,8 @@ class PushNote(NamedTuple):
     #: The index in other forms, as pushes have written it: the sha256 of each file by its name,
     #: or an empty text for one that an interrupted push may have written.
     also: Mapping[str, str] = MappingProxyType({})
+    #: The signatures of the last push, except the timestamp.
+    signed: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -80,6 +83,7 @@ class PushNote(NamedTuple):
             _keys(fields.get("foreign")),
             data if isinstance(data, str) and fits(data) else DATA_PATH,
             {name: one for name, one in _digests(fields.get("also")).items() if name in _EXPORTS},
+            _signed(fields.get("signed")),
         )
 
     def encode(self) -> bytes:
@@ -93,6 +97,7 @@ class PushNote(NamedTuple):
             "foreign": sorted(self.foreign),
             **({} if self.data == DATA_PATH else {"data": self.data}),
             **({"also": dict(sorted(self.also.items()))} if self.also else {}),
+            **({"signed": sorted(self.signed)} if self.signed else {}),
         }
         return codec.encode(fields) + b"\n"
 
@@ -102,12 +107,22 @@ def _keys(fields: Any) -> frozenset[str]:
     return frozenset(key for key in keys if key_problem(key) is None)
 
 
+def _signed(fields: Any) -> frozenset[str]:
+    hrefs = fields if isinstance(fields, list) else []
+    return frozenset(href for href in hrefs if isinstance(href, str) and _is_signature(href))
+
+
+def _is_signature(href: str) -> bool:
+    name = href.removeprefix(f"{TRUST_FOLDER}/")
+    return name != href and name != TIMESTAMP_NAME and is_trust_name(name)
+
+
 def _times(fields: Any) -> dict[str, int]:
     times = fields if isinstance(fields, dict) else {}
     return {
         href: since
         for href, since in times.items()
-        if _DIGEST_NAMED.fullmatch(href) and isinstance(since, int)
+        if isinstance(since, int) and (_DIGEST_NAMED.fullmatch(href) or _is_signature(href))
     }
 
 
@@ -135,6 +150,8 @@ class PushDestination:
     about: AboutChanges
     #: The names of exports at which the target has files that no push wrote.
     foreign_exports: frozenset[str]
+    #: The bytes of the timestamp that is signed; None where there is none.
+    timestamp: bytes | None
 
     @classmethod
     def read(cls, target: Target, site: PushSource) -> PushDestination:
@@ -163,6 +180,11 @@ class PushDestination:
             documents = _read_documents(head, target, site)
             if index is None and head is not None:
                 documents -= {head.index.href}  # upload it again
+            timestamp = None
+            if site.trust or note.signed:
+                timestamp = target.read(trust_path(TIMESTAMP_NAME))
+            if timestamp is not None:
+                documents |= note.signed
             return cls(
                 Index.from_entries({}) if index is None else index,
                 body,
@@ -174,6 +196,7 @@ class PushDestination:
                 {name: target.read(name) for name in site.beside},
                 AboutChanges.compare(target, head, note, site),
                 _foreign_exports(target, note, site),
+                timestamp,
             )
         except IndexFormatError as error:
             raise IndexFormatError(

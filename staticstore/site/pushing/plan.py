@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
+from ...trust.layout import TIMESTAMP_NAME, trust_path
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
 from ..folder.retention import KEPT_SECONDS, entry_files_of
@@ -74,10 +75,13 @@ class PushPlan:
         about, data = old.about, site.folder.data_path
         also = {one.href: one.sha256 for one in exports}
         outdated_exports = sorted(old.note.also.keys() - also)
+        signed = frozenset(one.href for one in site.signatures())
+        unsigned = [trust_path(TIMESTAMP_NAME)] if old.timestamp and not signed else []
         return cls(
             stages=stages,
             last=_last(site, old),
             outdated=[
+                *unsigned,
                 *(data + key for key in sorted(left)),
                 *about.outdated,
                 *outdated_exports,
@@ -92,12 +96,14 @@ class PushPlan:
                 foreign=during.foreign,
                 data=data,
                 also={**old.note.also, **also},
+                signed=signed or old.note.signed,
             ),
             cleaned=PushNote(
                 forgotten={href: forgotten[href] for href in forgotten.keys() - due},
                 foreign=during.foreign,
                 data=data,
                 also=also,
+                signed=signed,
             ),
             kept=len(site.index) - len(lacking) + entry_files - len(documents[0]),
         )
@@ -149,13 +155,17 @@ def _note_during(
         foreign=old.about.foreign,
         data=site.folder.data_path,
         also={**note.also, **dict.fromkeys((one.href for one in stages[-1]), "")},
+        signed=note.signed,
     )
 
 
 def _last(site: PushSource, old: PushDestination) -> list[tuple[str, bytes, Served]]:
     current = {"index.json": site.body, "index.head.json": site.head_body}
-    wanted = {**site.beside, **old.about.lacking, **current}
+    stamp = trust_path(TIMESTAMP_NAME)
+    last = {stamp: site.trust[TIMESTAMP_NAME]} if site.trust else {}
+    wanted = {**site.beside, **old.about.lacking, **current, **last}
     standing = {**old.beside, "index.json": old.body, "index.head.json": old.head_body}
+    standing[stamp] = old.timestamp
     lacking = {href: body for href, body in wanted.items() if body != standing.get(href)}
     if FEED_NAME in lacking and not is_our_feed(standing.get(FEED_NAME) or lacking[FEED_NAME]):
         _LOG.warning("%s is not pushed: the target has one that no publish wrote", FEED_NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from ...index.fields import Content, parse_media_type
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
+from ...trust.documents import signed_files
+from ...trust.layout import TIMESTAMP_NAME, TRUST_FOLDER, trust_path
 from ..about import published_about, read_files, served_type
 from ..documents.exports import EXPORTS
 from ..documents.feed import FEED_NAME, is_our_feed
@@ -30,6 +33,7 @@ from ..folder.notes import digest_in_state, read_notes
 from ..folder.retention import copies_of, packs_of
 from ..folder.scan import scan
 from ..folder.site_folder import SiteFolder, link_problem
+from ..folder.trust_files import read_trust
 from ..guards import first_few
 from ..verify import head_problems
 from .cloud import Served
@@ -81,6 +85,8 @@ class PushSource:
     about: dict[str, bytes]
     #: The index in other forms.
     exports: list[Upload]
+    #: The signatures, by name; the timestamp is the last one.
+    trust: dict[str, bytes]
 
     @classmethod
     def open(
@@ -120,7 +126,18 @@ class PushSource:
         if not is_our_feed(beside.get(FEED_NAME, b"")):
             beside.pop(FEED_NAME, None)
         return cls(
-            folder, index, body, head_body, head, files, root, documents, beside, about, exports
+            folder=folder,
+            index=index,
+            body=body,
+            head_body=head_body,
+            head=head,
+            files=files,
+            block_root=root,
+            documents=documents,
+            beside=beside,
+            about=about,
+            exports=exports,
+            trust=_signatures(folder, head_body),
         )
 
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
@@ -165,7 +182,22 @@ class PushSource:
 
     def digest_named(self) -> list[Upload]:
         """Return the uploads of all files named by their digest."""
-        return [*self.packs(), *self.copies(), *map(self._named, self.documents)]
+        named = map(self._named, self.documents)
+        return [*self.packs(), *self.copies(), *named, *self.signatures()]
+
+    def signatures(self) -> list[Upload]:
+        """Return the uploads of the signatures, except the timestamp."""
+        return [
+            Upload(
+                trust_path(name),
+                self.folder.root / trust_path(name),
+                len(body),
+                hashlib.sha256(body).hexdigest(),
+                Served(served_type(name), _IMMUTABLE),
+            )
+            for name, body in self.trust.items()
+            if name != TIMESTAMP_NAME
+        ]
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages; each must end before the next."""
@@ -175,7 +207,7 @@ class PushSource:
             (Role.INDEX,),
         )
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
-        return [[*self.packs(), *self.copies()], *named]
+        return [[*self.packs(), *self.copies()], *named, self.signatures()]
 
     def _named(self, document: Document) -> Upload:
         served = Served(served_type(document.href), _IMMUTABLE)
@@ -259,6 +291,18 @@ def _exports(folder: SiteFolder, head: Head) -> tuple[list[Upload], list[tuple[s
     return exports, outdated
 
 
+def _signatures(folder: SiteFolder, head: bytes) -> dict[str, bytes]:
+    files = signed_files(read_trust(folder))
+    if files == {}:
+        return {}
+    if files is None or head not in files.values():
+        raise StoreError(
+            "nothing is pushed, because the signatures of the site are not those of its head: "
+            "publish it again with --sign"
+        )
+    return files
+
+
 def _values(
     folder: SiteFolder, index: Index, head: Head
 ) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
@@ -293,6 +337,6 @@ def _values(
 def _check_links(folder: SiteFolder) -> None:
     # `read_published` would follow a link out of the site.
     root, data = os.fspath(folder.root), os.fspath(folder.data)
-    for name in (*_BESIDE, folder.index.name, folder.head.name):
+    for name in (*_BESIDE, folder.index.name, folder.head.name, TRUST_FOLDER):
         if problem := link_problem(root, data, os.path.join(root, name)):
             raise StoreError(f"nothing is pushed, because of {name}: {problem}")

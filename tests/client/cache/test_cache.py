@@ -406,7 +406,7 @@ def test_a_disconnected_store_writes_nothing(
     held = store._live.current
     assert held is not None
     new = dataclasses.replace(held, sha256="ab" * 32)
-    cached = CachedIndex(CacheFolder(cache), store._root, "index.json", "data/")
+    cached = CachedIndex(CacheFolder(cache), store._root, store._options)
     cached.write(new, Freshness(), lambda: True)
     assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
 

@@ -406,7 +406,7 @@ def test_a_data_path_outside_the_site_is_a_value_error(path: str) -> None:
 
 FIELDS = [
     *["root_url", "source", "generation", "entries", "last_success", "age", "last_error"],
-    *["trust", "stale", "warnings"],
+    *["trust", "trust_expires", "stale", "warnings"],
 ]
 
 

@@ -4,7 +4,7 @@ async function followAbout(head) {
   const sha256 = head?.about?.sha256 ?? null;
   if (!head || sha256 === state.about) return;
   try {
-    showAbout(await readAbout(isObject(head.about) ? head.about : {}));
+    showAbout(await readAbout(isObject(head.about) ? head.about : {}), await readSignature());
     state.about = sha256;
   } catch {                     // the network failed: the index says so, and the next poll asks again
   }
@@ -25,10 +25,26 @@ async function readAbout({size, sha256}) {  // an empty object if it is not ther
   }
 }
 
-function showAbout(about) {
+async function readSignature() {  // not verified: a page cannot prove its own host wrong
+  const signers = document.body.dataset.signers;
+  if (!signers) return "";
+  const response = await request("trust/timestamp.json", 30);
+  if (!response.ok) return `Signed by the key ${signers}, but the signature is gone`;
+  try {
+    const until = new Date(JSON.parse(await response.text()).signed.expires);
+    if (isNaN(until)) return "";
+    const day = until.toISOString().slice(0, 10);
+    return until < new Date() ? `Signature expired on ${day}` : `Signed by the key ${signers}, until ${day}`;
+  } catch {
+    return "";
+  }
+}
+
+function showAbout(about, signature) {
   const shown = field => typeof about[field] === "string" ? about[field].slice(0, MOST_ABOUT_TEXT) : "";
   const labels = {license: "License", version: "Version", contact: "Contact"};
   const facts = Object.keys(labels).filter(shown).map(field => element("span", {textContent: `${labels[field]}: ${shown(field)}`}));
+  if (signature) facts.push(element("span", {textContent: signature, title: "staticstore info URL --trust FILE verifies it"}));
   const files = Object.keys(isObject(about.files) ? about.files : {}).filter(name => ABOUT_FILE.test(name));
   const links = files.map(name => linkTo(new URL(name, ROOT), name));
   const homepage = webUrl(about.homepage);

@@ -35,5 +35,5 @@ const state = {
   open: new Set(), shut: new Set(),                    // folders; those closed while a search is on
   cursor: null, selected: null,                        // the key of a row; of the value in the preview
   rowHeight: 36, preview: null,
-  about: null,                                         // the digest of the site's own words
+  about: undefined,                                    // the digest of the site's own words, null without
 };

@@ -1,0 +1,1 @@
+"""The commands that sign: ``keys``, ``renew``; and where passphrases come from."""

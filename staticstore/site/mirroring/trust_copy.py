@@ -1,0 +1,175 @@
+"""The signatures of a site, copied byte for byte with the whole of it.
+
+The copy's head is the one that they sign, which is older than ``index.head.json`` while the
+site is being published.  Without ``trust=`` nothing is verified here: whoever reads the copy
+with its root document verifies them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...disk.atomic import atomic_file, is_link, later_than
+from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
+from ...index.head import Head
+from ...trust.documents import ending_warnings, lifetime_of, signed_files
+from ...trust.layout import (
+    TARGET_NAME,
+    TIMESTAMP_NAME,
+    TRUST_FOLDER,
+    root_version,
+    trust_path,
+)
+from ..folder.trust_files import read_trust, remove_signatures, remove_superseded
+
+if TYPE_CHECKING:
+    from ...client.site_snapshot import SiteSnapshot
+    from ..folder.site_folder import SiteFolder
+
+__all__ = ["TrustCopy", "with_signed_head"]
+
+_LOG = logging.getLogger("staticstore.site")
+
+_Read = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True)
+class TrustCopy:
+    """The signatures of an origin.
+
+    Attributes
+    ----------
+    files : dict of str to bytes or None
+        By name, in the order in which they are written, the timestamp last; empty if there
+        are none, and None if they are unknown.
+    """
+
+    files: dict[str, bytes] | None
+
+    @property
+    def head(self) -> bytes | None:
+        """The bytes of the signed head."""
+        files = self.files or {}
+        return next((files[name] for name in files if name.endswith(TARGET_NAME)), None)
+
+    @contextlib.contextmanager
+    def replacing(self, folder: SiteFolder) -> Iterator[None]:
+        """Write the signatures, run the block, which writes index and head, then the timestamp.
+
+        Files that are right already are not touched.  If the origin has no signatures, those
+        of the copy are removed, since they do not belong to its head; if they are unknown,
+        the copy's stay.
+
+        Raises
+        ------
+        OSError, StoreError
+            A file cannot be written, or the block raised it.
+        """
+        files = list((self.files or {}).items())
+        for name, body in files[:-1]:
+            _write(folder, name, body)
+        yield
+        if files:
+            _write(folder, *files[-1])
+            remove_superseded(folder, dict(files).keys())
+        elif self.files is not None:
+            remove_signatures(folder)
+
+
+def _write(folder: SiteFolder, name: str, body: bytes) -> None:
+    path = folder.root / trust_path(name)
+    with contextlib.suppress(StoreError):
+        if not is_link(path) and read_trust(folder)(name) == body:
+            return
+    path.parent.mkdir(exist_ok=True)
+    with atomic_file(path, modified=later_than(path)) as file:
+        file.write(body)
+
+
+def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnapshot, TrustCopy]:
+    """Return a whole snapshot as its signatures name it, and the signatures.
+
+    Parameters
+    ----------
+    origin : SiteSnapshot
+        The site.
+    folder : SiteFolder
+        The copy, whose own signatures are not fetched again.
+
+    Returns
+    -------
+    SiteSnapshot, TrustCopy
+
+    Raises
+    ------
+    TrustError
+        The store verifies signatures, and these are not right.
+    TransportError
+        A document cannot be fetched.
+    """
+    files = signed_files(_known(origin, folder))
+    if origin.pinned is not None:
+        if files is None or not _is_verified(files, origin.pinned):
+            files = signed_files(origin.read_signature)
+        if not files or not _is_verified(files, origin.pinned):
+            raise TrustError(
+                "the signatures of the site are incomplete, or changed during the copy: try again",
+                reason="mismatch",
+                url=origin.session.root.url,
+            )
+    if files is None:
+        _LOG.warning("the site's signatures are incomplete, and are not copied")
+        return origin, TrustCopy(None)
+    copy = TrustCopy(files)
+    if copy.head is None:
+        return origin, copy
+    _warn_of_ends(files)
+    try:
+        head = Head.parse(copy.head)
+    except IndexFormatError:
+        _LOG.warning("the site's signatures name no head that can be read, and are not copied")
+        return origin, TrustCopy(None)
+    held = origin.held
+    if held.head != head:
+        held = origin.follower.whole(replace(held, head=head, sha256=head.index.sha256))
+    return origin.of_signed_head(held, copy.head), copy
+
+
+def _known(origin: SiteSnapshot, folder: SiteFolder) -> _Read:
+    # What the copy has under its name never changes; the next root document may be new.
+    own = read_trust(folder)
+
+    def read(name: str) -> bytes | None:
+        with contextlib.suppress(StoreError):
+            is_other = name == TIMESTAMP_NAME or is_link(folder.root / TRUST_FOLDER)
+            if not is_other and (found := own(name)):
+                return found
+        return origin.read_signature(name)
+
+    return read
+
+
+def _is_verified(files: dict[str, bytes], pinned: bytes) -> bool:
+    from ...trust.chain import RootChain, SignedHead  # they import python-tuf, of an extra
+
+    try:
+        name, body = next(iter(files.items()))
+        chain = RootChain.of(body, name).followed(files.get)
+        SignedHead.read(chain.root, files.get)
+    except IntegrityError as error:
+        _LOG.info("the signatures of the site are not right: %s", error)
+        return False
+    return pinned in chain.bodies
+
+
+def _warn_of_ends(files: dict[str, bytes]) -> None:
+    roots = [files[name] for name in files if root_version(name) is not None]
+    last = [roots[-1], *list(files.values())[-3:]]
+    with contextlib.suppress(LookupError, TypeError, ValueError):  # not verified
+        for warning in ending_warnings(map(lifetime_of, last), time.time()):
+            _LOG.warning("%s", warning)

@@ -1,0 +1,180 @@
+"""What a publish does with the signatures of a site: none, sign, or remove them.
+
+Nothing of python-tuf is imported unless the publish signs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...disk.file_system import read_regular
+from ...errors import StoreError, quoted
+from ...index.head import MOST_HEAD_BYTES
+from ...trust.layout import TIMESTAMP_NAME
+from ..folder.trust_files import check_trust_package, has_signatures, remove_signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...index.head import Head
+    from ..documents.head_files import HeadFiles
+    from ..folder.site_folder import SiteFolder
+    from ..guards import Guards
+    from ..predecessor import ReadSignedHead
+    from ..signatures.head_signer import HeadSigner
+    from ..signatures.key_folder import KeyFolder
+
+__all__ = ["Signatures"]
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """The signatures of a publish.
+
+    Attributes
+    ----------
+    folder : SiteFolder
+        The site.
+    signing : HeadSigner or None
+        Signs; None if the publish does not sign.
+    unsign : bool
+        Whether signatures are removed.
+    """
+
+    folder: SiteFolder
+    signing: HeadSigner | None = None
+    unsign: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        folder: SiteFolder,
+        keys: str | os.PathLike[str] | KeyFolder | None,
+        *,
+        unsign: bool,
+        dry_run: bool,
+    ) -> Signatures:
+        """Check before anything begins that the publish can sign, if it has to.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The site.
+        keys : path or KeyFolder or None
+            The keys with which to sign.
+        unsign : bool
+            Whether to remove signatures.
+        dry_run : bool
+            Whether nothing is written, and so nothing signed.
+
+        Raises
+        ------
+        StoreError
+            The site is signed and neither is given; a key is missing or locked; or
+            python-tuf is not installed.
+        IntegrityError
+            The site is signed with other keys.
+        ValueError
+            Both are given.
+        """
+        if keys is not None and unsign:
+            raise ValueError("sign and unsign are two things: give one")
+        if keys is None or dry_run:
+            if keys is None and not unsign and not dry_run and has_signatures(folder):
+                raise StoreError(
+                    f"the site {quoted(str(folder.root))} is signed, and its readers would go on "
+                    "seeing the signed state: give its keys (sign, --sign FOLDER), or remove the "
+                    "signatures (unsign, --unsign)"
+                )
+            return cls(folder, None, unsign and not dry_run)
+        check_trust_package()
+        from ..signatures.head_signer import HeadSigner  # slow to import
+        from ..signatures.key_folder import KeyFolder
+
+        opened = keys if isinstance(keys, KeyFolder) else KeyFolder(keys)
+        return cls(folder, HeadSigner.open(folder, opened))
+
+    def signed_head(self, guards: Guards) -> ReadSignedHead | None:
+        """Return what reads the signed head of the site that the publish continues.
+
+        What is signed goes on with it: with its change files, and its metadata of values.
+        None if the publish does not sign, so that any head may be continued.
+
+        Parameters
+        ----------
+        guards : Guards
+            What is refused: a site that is not signed.
+        """
+        signing = self.signing
+        if signing is None:
+            return None
+
+        def signed_head(read: Callable[[str], bytes | None]) -> bytes | None:
+            if read(TIMESTAMP_NAME) is not None:
+                return signing.follow(read)
+            guards.refuse(
+                "lineage",
+                "the published site to continue is not signed, and what it says would be signed "
+                "with the new one: publish without --after for a new lineage",
+            )
+            return None
+
+        return signed_head
+
+    def prepare(self, head: Head, files: HeadFiles | None) -> None:
+        """Sign what the head is going to be, before `index.json` is replaced.
+
+        Parameters
+        ----------
+        head : Head
+            The head from then on.
+        files : HeadFiles or None
+            What is going to be written; None if the head stays.
+
+        Raises
+        ------
+        StoreError
+            A key cannot sign.
+        OSError
+            Something cannot be written.
+        """
+        if self.signing is not None:
+            text = self._published() if files is None else files.text or head.encode()
+            self.signing.prepare(text)
+
+    def finish(self) -> None:
+        """Write the timestamp after the head, or remove all signatures.
+
+        Raises
+        ------
+        OSError
+            Something cannot be written or removed.
+        """
+        if self.signing is not None:
+            self.signing.finish()
+        if self.unsign:
+            remove_signatures(self.folder)
+
+    def renew(self) -> None:
+        """Sign the published head if it is not signed, or not for long; or remove signatures.
+
+        Raises
+        ------
+        StoreError
+            As of `prepare`, or something cannot be written.
+        """
+        try:
+            if self.signing is not None:
+                self.signing.prepare(self._published())
+            self.finish()
+        except OSError as error:
+            raise self.folder.write_error(error) from error
+
+    def _published(self) -> bytes:
+        return read_regular(self.folder.head, MOST_HEAD_BYTES)
+
+    def warnings(self) -> list[str]:
+        """Return what is near its end, or wrong with the clock."""
+        return [] if self.signing is None else self.signing.warnings()

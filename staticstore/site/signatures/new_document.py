@@ -1,0 +1,73 @@
+"""Make documents of TUF: their versions, when they expire, and their signatures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from securesystemslib.signer import Signer
+from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+
+from ...errors import StoreError, raise_alone
+from ...trust.layout import LIFETIME_SECONDS, ROOT
+
+__all__ = ["end_of", "is_signed_by", "next_version", "signed_by"]
+
+_T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
+
+
+def end_of(role: str, seconds: float | None = None) -> datetime:
+    """Return when a document of a role expires that is made now.
+
+    Parameters
+    ----------
+    role : str
+        The role.
+    seconds : float, optional
+        How long it holds; by default as `LIFETIME_SECONDS` says.
+    """
+    lifetime = LIFETIME_SECONDS[role] if seconds is None else seconds
+    return datetime.fromtimestamp(int(time.time() + lifetime), UTC)
+
+
+def next_version(last: int) -> int:
+    """Return the version after another one (0 without one): Unix seconds, or one more.
+
+    So whoever does not know the last version, as in a fresh checkout, still gets a higher one.
+    """
+    return max(last + 1, int(time.time()))
+
+
+def signed_by(signed: _T, signers: Iterable[Signer]) -> Metadata[_T]:
+    """Return a document with the signatures of some signers.
+
+    Raises
+    ------
+    StoreError
+        One cannot sign; the reason is the error's cause.
+    """
+    document = Metadata(signed)
+    for signer in signers:
+        try:
+            document.sign(signer, append=True)
+        except UnsignedMetadataError as error:
+            cause = error.__cause__
+            if isinstance(cause, StoreError):  # from whoever was asked for a passphrase
+                raise cause from None
+            name = "root" if signed.type == ROOT else signed.type
+            raise_alone(
+                StoreError(
+                    f"the key {signer.public_key.keyid[:16]} cannot sign the {name} document: "
+                    f"{type(cause or error).__name__}"
+                ),
+                error,
+            )
+    return document
+
+
+def is_signed_by(document: Metadata[_T], signers: Iterable[Signer]) -> bool:
+    """Return whether each of the signers has signed a document that was verified."""
+    return all(signer.public_key.keyid in document.signatures for signer in signers)

@@ -1,0 +1,1 @@
+"""Signed sites: the signatures below ``trust/``, in the formats of TUF."""

@@ -1,0 +1,55 @@
+"""Signs copies of a site, and kills itself at the first, second, third… system call.
+
+Run as ``python -m tests.site.signatures.killed_signing TEMPLATE FOLDER ACTION``, where ACTION is
+``publish``, ``renew``, ``rotate-publish`` or ``rotate-renew``, and TEMPLATE has a site and keys.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import filelock  # noqa: F401  # before the fork, to be fast
+
+from staticstore.site.publisher import publish
+from staticstore.site.signatures.renewal import renew
+from staticstore.site.signatures.rotation import rotate_keys
+from tests.killing import Instants, until_one_survives
+from tests.site.signatures.conftest import PASSPHRASE, opened
+
+__all__ = ["act_on"]
+
+# Between two of them readers find the same files.
+_CALLS = ("mkdir", "utime", "replace", "unlink")
+
+
+def act_on(folder: Path, action: str) -> None:
+    """Do what a test kills, in a folder with a site and keys."""
+    site, keys = folder / "site", opened(folder / "keys")
+    if action == "publish":
+        publish(site, sign=keys)
+    elif action == "renew":
+        renew(site, keys)
+    else:
+        rotate_keys(site, action.removeprefix("rotate-"), keys, lambda: [PASSPHRASE])
+
+
+def main() -> None:
+    """Fork a publisher for each instant, until one survives."""
+    template, folder = map(Path, sys.argv[1:3])
+
+    def act(copy: Path, number: int) -> int:
+        os.cpu_count = lambda: 1  # one thread: the instants are the same in each run
+        os.fsync = lambda fd: None  # a kill loses nothing that was written, unlike a power cut
+        Instants(number).count(_CALLS)
+        act_on(copy, sys.argv[3])
+        return 0
+
+    until_one_survives(folder, partial(shutil.copytree, template), act)
+
+
+if __name__ == "__main__":
+    main()

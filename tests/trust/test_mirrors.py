@@ -1,0 +1,154 @@
+"""Copies of a signed site: byte for byte, and read under the same root document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from staticstore import StaticStore, TrustError, mirror
+from staticstore.index.head import Document, Head, Role
+from tests.trust.conftest import Opened
+from tests.trust_sites import SignedSite, new_key
+
+
+def plain(root: Path) -> StaticStore:
+    """Connect a store that knows nothing of signatures."""
+    return StaticStore(root, poll_interval=0).connect()
+
+
+def signatures(root: Path) -> dict[str, bytes]:
+    """Return the files of ``trust/``."""
+    return {path.name: path.read_bytes() for path in (root / "trust").glob("*")}
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_mirror_is_byte_for_byte(
+    site: SignedSite, opened: Opened, tmp_path: Path, verified: bool
+) -> None:
+    site.keys["targets"] = [new_key()]
+    site.write_root()
+    site.publish({"a.txt": b"two"})
+    with opened() if verified else plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    named = signatures(site.root)
+    assert signatures(tmp_path / "copy").items() <= named.items()
+    assert (tmp_path / "copy/index.head.json").read_bytes() == (
+        site.root / "index.head.json"
+    ).read_bytes()
+    assert opened(tmp_path / "copy")["a.txt"].read() == b"two"
+
+
+def test_a_mirror_of_a_mirror_is_read_under_the_same_root(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    mirror(opened(), tmp_path / "one")
+    mirror(opened(tmp_path / "one"), tmp_path / "two")
+    assert opened(tmp_path / "two")["a.txt"].read() == b"one"
+
+
+def test_compressed_copies_are_carried_with_the_signatures(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    site.publish({"a.csv": b"1,2\n" * 500}, compress="*.csv")
+    mirror(opened(), tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "copy/stored").iterdir()] == [
+        path.name for path in (site.root / "stored").iterdir()
+    ]
+    assert opened(tmp_path / "copy")["a.csv"].read() == b"1,2\n" * 500
+
+
+def test_a_second_mirror_carries_what_is_new(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    store = opened()
+    mirror(store, tmp_path / "copy")
+    reader = opened(tmp_path / "copy")
+    site.publish({"a.txt": b"two"})
+    store.update_index()
+    mirror(store, tmp_path / "copy")
+    assert [change.key for change in reader.update_index()] == ["a.txt"]
+
+
+def test_a_renewed_timestamp_is_carried(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    mirror(store, tmp_path / "copy")
+    site.write_timestamp()
+    mirror(store, tmp_path / "copy")
+    name = "timestamp.json"
+    assert signatures(tmp_path / "copy")[name] == signatures(site.root)[name]
+
+
+def test_a_mirror_during_a_publish_has_the_signed_head(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """The head is newer than what is signed until the timestamp is written."""
+    site.publish({"b.txt": b"new"}, sign=False)
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    assert list(opened(tmp_path / "copy")) == ["a.txt"]
+    assert list(plain(tmp_path / "copy")) == ["a.txt"]
+
+
+def test_a_copy_of_a_site_that_is_signed_no_more_is_not_signed(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+        for path in site.trust.iterdir():
+            path.unlink()
+        mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == {}
+
+
+def test_a_copy_of_values_that_are_elsewhere_is_not_signed(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """The copy has the values, and says so in an index of its own."""
+    body = b'{\n"b.txt":{"placed":{"href":"data/a.txt"}}\n}\n'
+    head = Head("ab" * 16, 1, "2026-11-20T12:00:00Z", Document.of(Role.INDEX, body), 1)
+    (site.root / "index.json").write_bytes(body)
+    (site.root / "index.head.json").write_bytes(head.encode())
+    site.sign()
+    mirror(opened(), tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == {}
+    assert plain(tmp_path / "copy")["b.txt"].read() == b"one"
+
+
+def test_a_part_has_no_signatures(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
+    site.publish({"b.txt": b"two"})
+    mirror(opened(), tmp_path / "copy", globs=["b.txt"])
+    assert signatures(tmp_path / "copy") == {}
+
+
+def test_forged_signatures_are_not_copied(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    body = signatures(site.root)["1.targets.json"].replace(b"sha256", b"sha25x")
+    site.restore({"1.targets.json": body})
+    with pytest.raises(TrustError):
+        mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == {}
+
+
+def test_half_of_the_signatures_is_not_copied(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+        before = signatures(tmp_path / "copy")
+        site.publish({"a.txt": b"two"})
+        (site.trust / "2.targets.json").unlink()
+        store.update_index()
+        mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == before
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{}", b'{"signed": {"meta": {"snapshot.json": {"version": "../../a"}}}}']
+)
+def test_no_name_is_made_of_what_a_host_says(site: SignedSite, tmp_path: Path, body: bytes) -> None:
+    site.restore({"timestamp.json": body.replace(b"}}}}", b'}}}, "signatures": []}')})
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == {}
+    assert list(plain(tmp_path / "copy")) == ["a.txt"]
