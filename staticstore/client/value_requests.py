@@ -133,10 +133,10 @@ class RequestedFile(NamedTuple):
             return body
         data: bytes | None = body
         if self.is_copy:
-            from ..zstd import undone_copy  # seldom needed
+            from ..zstd import decompressed_copy  # seldom needed
 
             sha256 = None if is_verified else self.sha256
-            data = undone_copy(body, sha256, self.content.size or 0)
+            data = decompressed_copy(body, sha256, self.content.size or 0)
         return data if data is not None and accept(access, self.content, data) else None
 
 

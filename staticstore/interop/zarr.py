@@ -222,10 +222,8 @@ class ZarrStore(Store):  # type: ignore[misc]
             The bytes could not be fetched, or the value has changed on the host.
         """
         site = await self._folder.site_async()
-        path, parts = (
-            self._folder.prefix + key,
-            [_bounds(one) or (None, None) for one in byte_ranges],
-        )
+        path = self._folder.prefix + key
+        parts = [_bounds(one) or (None, None) for one in byte_ranges]
         if not await site.looked_up(lambda: path in site):
             raise BaseExceptionGroup("no such value", [FileNotFoundError(key)])
         found = await site.get_ranges_async(

@@ -26,7 +26,7 @@ from ...index.head import Role
 from ...index.hidden import CompressedCopy
 from ...transport.values.seek_table import FRAME_BYTES, MOST_TABLE_BYTES, SeekTable
 from ...workers import Workers
-from ...zstd import find_zstd, undone
+from ...zstd import decompressed, find_zstd
 from ..folder.retention import copies_of
 from .document_files import write_pieces
 
@@ -365,7 +365,7 @@ def _problem_of_frames(file: BinaryIO, copy: CompressedCopy, size: int, sha256: 
         file.seek(0)
         for number in range(len(table)):
             first, last = table.place_of(range(number, number + 1))
-            hasher.update(undone(file.read(last - first), table.held_by(number)))
+            hasher.update(decompressed(file.read(last - first), table.held_by(number)))
     except ValueError as error:
         return f"it cannot be used: {error}"
     return None if hasher.hexdigest() == sha256 else "it is that of another value"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests import Request
@@ -17,12 +17,12 @@ from .root import Origin, Root, origin_of
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from ...index.placed import Placed
     from .response import Response
     from .template import RequestTemplate
-    from .wire import Deadline, Wire
+    from .wire import Wire
 
 __all__ = ["DataRoot", "Elsewhere", "Location", "locate", "placed_url"]
 
@@ -221,29 +221,13 @@ class _OtherSession(Session):
         except TransportError:  # a single request says why
             return None
 
-    def request(
-        self,
-        method: str,
-        url_path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        deadline: Deadline | None = None,
-        key: str | None = None,
-        is_retried: bool = True,
-    ) -> Response:
+    def request(self, method: str, url_path: str, **options: Any) -> Response:
         """Send a request as `Session.request`; if need be, ask first whether the root is public.
 
         It is not known in a process that has the index from a pickle or a cache.
         """
         first = self._first
-        send = functools.partial(
-            super().request,
-            *(method, url_path),
-            headers=headers,
-            deadline=deadline,
-            key=key,
-            is_retried=is_retried,
-        )
+        send = functools.partial(super().request, method, url_path, **options)
         try:
             return send()
         except TransportError:

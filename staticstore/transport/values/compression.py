@@ -16,7 +16,7 @@ from cachetools import LRUCache
 
 from ... import tuning
 from ...errors import IntegrityError, TransportError
-from ...zstd import Decompression, DecompressionError, undone
+from ...zstd import Decompression, DecompressionError, decompressed
 from ..many.request import ByteRange, SizedRequest, coalesced
 from .answers import ValueAnswer, ask
 from .remote_value import RemoteValue
@@ -184,7 +184,7 @@ class CompressedReads:
             begin = run.start * table.frame_bytes
             until = min(run.stop * table.frame_bytes, table.size)
             try:
-                data = undone(frames, until - begin)
+                data = decompressed(frames, until - begin)
             except DecompressionError as error:
                 raise _unusable(value, error) from error
             while waiting and waiting[0].end <= until:
