@@ -93,7 +93,7 @@ class Decompression:
 
     @property
     def is_between_frames(self) -> bool:
-        """Whether all that was taken out is of frames that have ended, with their checksums."""
+        """Whether all output is of frames that have ended, checksums included."""
         return self._frame is None
 
     def feed(self, piece: bytes | memoryview) -> None:
@@ -101,7 +101,7 @@ class Decompression:
         self._rest = bytes(piece)
 
     def read(self, most: int) -> bytes:
-        """Take up to `most` bytes out, 1 at least; none once all that was put in is used up.
+        """Return up to `most` bytes; none once all input is used up.
 
         Raises
         ------

@@ -27,7 +27,7 @@ __all__ = ["LiveStore", "subscribe_with_snapshot"]
 
 
 class LiveStore(Reading, Subscribable):
-    """A live, read-only mapping from keys to values: a `StaticStore`, or a view of some."""
+    """A live, read-only mapping from keys to values: a store or a view."""
 
     @abstractmethod
     def _opened(self) -> LiveIndex | LiveView:

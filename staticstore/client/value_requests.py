@@ -42,7 +42,7 @@ class PackStretch(NamedTuple):
 
 
 def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretch]:
-    """Yield the requests that read packed values, each with as many of them as are near.
+    """Yield the requests that read packed values; neighbors share a request.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def stretches(
 
 
 class RequestedFile(NamedTuple):
-    """The file that is requested for a value of known size: its own, or a compressed copy."""
+    """The file requested for a value of known size: its own or a compressed copy."""
 
     url_path: str
     #: Bytes.
@@ -124,7 +124,7 @@ class RequestedFile(NamedTuple):
             yield SizedRequest(self.url_path, min(part, size - start), start, size)
 
     def value(self, access: Access, body: bytes, *, is_verified: bool = False) -> bytes | None:
-        """Return the value, verified and then cached, or None, given the bytes of the file.
+        """Return the value that the file holds, verified and cached; None if wrong.
 
         `is_verified` says that these have the file's digest.
         """

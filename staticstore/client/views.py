@@ -27,7 +27,7 @@ _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
 class StoreView(LiveStore, AsyncReading, AsyncFollowing):
-    """What all views of stores share: a view reads like a store, and sends its signals.
+    """Base of views, which read like a store and send its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
     and the ``key`` of a value is the one in the view.  The members, stores or views, are followed
@@ -202,7 +202,7 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
 
 
 class PrefixStore(StoreView):
-    """The keys of a store that begin with a prefix, without it; made by `StaticStore.below`.
+    """The keys below a prefix, without it; made by `StaticStore.below`.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ class PrefixStore(StoreView):
 
 
 class JoinedStore(StoreView):
-    """Several stores as one: of a key in several of them, the first store that has it counts.
+    """Several stores as one; the first store that has a key provides it.
 
     When a key disappears from the first store, the next one shows through: an update, if its
     metadata differs.

@@ -192,7 +192,7 @@ class ZarrStore(Store):  # type: ignore[misc]
         max_gap_bytes: int = 1 << 20,
         max_coalesced_bytes: int = 16 << 20,
     ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
-        """Read many parts of a value together; zarr does so from 3.2 on, of sharded arrays.
+        """Read many parts of a value together; used by zarr 3.2 for shards.
 
         Parameters
         ----------

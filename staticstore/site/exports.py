@@ -214,7 +214,7 @@ def _read_note(folder: SiteFolder) -> dict[str, NotedExport] | None:
 
 
 def export_problems(folder: SiteFolder, body: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the exports that are not of an index, by their files, each with what is wrong.
+    """Yield the files of exports that are not of an index, and what is wrong.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ __all__ = ["DirectFollower"]
 
 
 class DirectFollower:
-    """Holds the sessions of a follower, and their bounds; base of those that ask the host.
+    """Base of followers that send requests by sessions of their own.
 
     One poll at a time calls `fetch`, `part` or `whole`, any thread the other methods.  Every
     call ends when the session's wire is cut.

@@ -372,7 +372,7 @@ class DocumentTree:
 
 
 def _moved(body: bytearray) -> bytes:
-    """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
+    """Return the bytes and empty the array, without holding both whole."""
     moved, piece = io.BytesIO(bytes(len(body))), tuning.DOCUMENT_PIECE_BYTES
     while body:  # from the end, where an array gives memory back
         moved.seek(max(0, len(body) - piece))

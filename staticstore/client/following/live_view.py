@@ -163,7 +163,7 @@ class ViewSubscribers(Subscribers, ViewFollower):
 
 
 class _Composer:
-    """Makes the same snapshot of a view again as long as those of its sites are the same."""
+    """Caches the snapshot of a view until one of its sites has another."""
 
     def __init__(self, make: Compose) -> None:
         self._make = make

@@ -53,7 +53,7 @@ class Received(NamedTuple):
 def ask_many(
     documents: Iterable[CurrentDocument], deadline: Deadline, *, at_once: int
 ) -> Generator[tuple[CurrentDocument, SizedAnswer | None]]:
-    """Request documents by the carriers of their sessions, and yield each answer as it comes.
+    """Request documents together, and yield each answer as it arrives.
 
     Close it to give up what is left.
 
@@ -173,7 +173,7 @@ class _Batch:
 
 
 def received(document: CurrentDocument, answer: SizedAnswer, limit: SizeLimit) -> Received | None:
-    """Return a document of a 200, decoded; None if its coding is none that is decoded here.
+    """Return the document of a 200, decoded; None for other codings than gzip.
 
     Parameters
     ----------

@@ -214,7 +214,7 @@ class Subscribers(SubscriptionOwner):
         *,
         is_first: bool,
     ) -> int:
-        """Enqueue the announcement of a snapshot, with what makes its changes; under the lock."""
+        """Enqueue the announcement of a snapshot; under the lock."""
         subscribed = list(self._subscriptions)
 
         def announce() -> None:

@@ -116,7 +116,7 @@ def is_copy_href(href: str) -> bool:
 
 
 def counted(copies: Iterable[CompressedCopy]) -> dict[str, int]:
-    """Return how many values each copy is of, by href: those of the same bytes share one."""
+    """Return how many values share each copy, by href."""
     return dict(Counter(copy.href for copy in copies))
 
 
@@ -241,7 +241,7 @@ class _ChangedError(Exception):
 def _compress_all(
     folder: SiteFolder, digests: Mapping[str, FileDigest], keys: Iterable[str], *, writes: bool
 ) -> dict[str, CompressedCopy | None]:
-    """Return the copies of the values, None for one that would be too long; write them.
+    """Write the copies of the values; None for one that would be too long.
 
     A value that could not be read as it was hashed is left out.
     """

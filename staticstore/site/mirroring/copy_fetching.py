@@ -46,7 +46,7 @@ _FOLDER = Role.COMPRESSED.folder
 def fetch_named(
     folder: SiteFolder, named: NamedByEntries, fetching: Fetching, keys: Sequence[str]
 ) -> list[str]:
-    """Fetch the packs and compressed copies of a site, and stage the values that they hold.
+    """Fetch packs and compressed copies, and stage the values in them.
 
     One that cannot be fetched is left out.
 
@@ -89,7 +89,7 @@ class _CopyFetching:
         self._written: list[str] = []
 
     def fetch(self, keys: Sequence[str]) -> list[str]:
-        """Fetch the copies that the folder lacks, stage their values; return the other keys."""
+        """Fetch missing copies and stage their values; return the other keys."""
         wanted = {key for key in keys if key in self._copies} if find_zstd() else set[str]()
         missing = self._missing()
         named = [key for key, copy in self._copies.items() if copy.href in missing or key in wanted]
@@ -227,7 +227,7 @@ class _CopyFetching:
 
 
 def _decompress(copy: Path, target: Path, content: Content) -> bool:
-    """Write the value that a copy holds into a file; return whether it is that of the index."""
+    """Decompress a copy into a file; return whether the digest is right."""
     try:
         with open_regular(copy) as source, atomic_file(target, sync=False) as file:
             if decompress_file(source, file, content.size or 0) != content.sha256:

@@ -25,7 +25,7 @@ class Expired(NamedTuple):
 
 
 class Expiry:
-    """When entries expire: at the date or time in a field, as it is compared in queries.
+    """When entries expire: at the date or time in a field, as in queries.
 
     A date ends with its day, in UTC.  What is neither a date nor a time never expires.
 

@@ -115,7 +115,7 @@ def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[NamedDocument, 
 
 
 def parquet_of(table: pa.Table) -> bytes:
-    """Return a table, sorted by key, as a Parquet file of which engines read what they need."""
+    """Return a table, sorted by key, as a Parquet file for partial reads."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -31,7 +31,7 @@ _HINT = "credentials are sent to the origin of the first root only"
 
 
 class Location(NamedTuple):
-    """Where to request a value: the session of its origin, and the path below its root."""
+    """Where to request a value: session of its origin, path below its root."""
 
     session: Session
     #: Quoted, perhaps with a query.
@@ -215,14 +215,14 @@ class _OtherSession(Session):
         self._first = first
 
     def template(self) -> RequestTemplate | None:
-        """Return what all requests have in common: `Session.template`; None if it is refused."""
+        """Return what all requests have in common; None if it is refused."""
         try:
             return super().template()
         except TransportError:  # a single request says why
             return None
 
     def request(self, method: str, url_path: str, **options: Any) -> Response:
-        """Send a request as `Session.request`; if need be, ask first whether the root is public.
+        """Send a request; if in doubt, ask first whether the root is public.
 
         It is not known in a process that has the index from a pickle or a cache.
         """
