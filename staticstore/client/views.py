@@ -172,11 +172,10 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
         dict
             The fields of `StaticStore.info`, and ``members``, the infos of the members.
             ``root_url``, ``source``, ``generation`` and ``trust`` are None unless they are
-            the same for all.  ``entries`` is the number of keys in the
-            view, or None if a member has no whole index; ``last_success`` and ``age`` are those
-            of the member that was confirmed longest ago; ``last_error`` is the first one, and
-            ``trust_expires`` the earliest one;
-            ``stale`` is whether any member is; ``warnings`` are those of all.
+            the same for all.  ``entries`` is the number of keys in the view, or None if a
+            member has no whole index; ``last_success`` and ``age`` are those of the member
+            that was confirmed longest ago; ``last_error`` is the first one, ``trust_expires``
+            the earliest one; ``stale`` is whether any member is; ``warnings`` are those of all.
         """
         members = [member.info() for member in self._members]
         index = self._view.snapshot
