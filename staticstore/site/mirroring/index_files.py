@@ -30,6 +30,7 @@ from .staging import parts_of
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
     from ..folder.site_folder import SiteFolder
+    from .trust_copy import TrustCopy
 
 __all__ = [
     "IndexFiles",
@@ -164,9 +165,15 @@ def _missing_documents(
 
 @contextlib.contextmanager
 def replacing_index(
-    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_files: frozenset[str]
+    folder: SiteFolder,
+    files: IndexFiles,
+    old_body: bytes | None,
+    old_files: frozenset[str],
+    signatures: TrustCopy,
 ) -> Iterator[None]:
     """Write temporary index and head, run the block, then rename index, then head.
+
+    Signatures are written before them, and the timestamp after them.
 
     Files that are right already are not touched.  The documents that the head names
     must have been written: `write_documents`.
@@ -181,6 +188,8 @@ def replacing_index(
         The bytes of its ``index.json``.
     old_files : frozenset of str
         The hrefs of the packs and compressed copies that this names.
+    signatures : TrustCopy
+        Those of the new head.
 
     Raises
     ------
@@ -189,12 +198,16 @@ def replacing_index(
     """
     body = None if files.body == old_body else files.body
     if files.head is None:
-        with _replacing_index_alone(folder, body):
+        with signatures.replacing(folder, None), _replacing_index_alone(folder, body):
             yield
         return
-    with prepared_head(folder, files.head, body=body, files=files.files):
+    with (
+        signatures.replacing(folder, files.head),
+        prepared_head(folder, files.head, body=body, files=files.files),
+    ):
         forget(folder, old_files - files.entry_files)
         yield
+    # After the timestamp: readers of the signatures need until then what the old head names.
     remove_forgotten(folder, files.head, files.entry_files)
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...disk.atomic import atomic_file, is_link, later_than
+from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
-from ...index.head import Head
+from ...index.head import MOST_HEAD_BYTES, Head
 from ...trust.documents import ending_warnings, lifetime_of, signed_files
 from ...trust.layout import (
     TARGET_NAME,
@@ -25,6 +26,7 @@ from ...trust.layout import (
     root_version,
     trust_path,
 )
+from ..folder.retention import forget, forget_head
 from ..folder.trust_files import read_trust, remove_signatures, remove_superseded
 
 if TYPE_CHECKING:
@@ -58,27 +60,54 @@ class TrustCopy:
         return next((files[name] for name in files if name.endswith(TARGET_NAME)), None)
 
     @contextlib.contextmanager
-    def replacing(self, folder: SiteFolder) -> Iterator[None]:
+    def replacing(self, folder: SiteFolder, head: Head | None) -> Iterator[None]:
         """Write the signatures, run the block, which writes index and head, then the timestamp.
 
         Files that are right already are not touched.  If the origin has no signatures, those
         of the copy are removed, since they do not belong to its head; if they are unknown,
-        the copy's stay.
+        the copy's stay, and so does what they lead to.  What is replaced stays for a day.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The copy, locked.
+        head : Head or None
+            Its head from then on.
 
         Raises
         ------
         OSError, StoreError
             A file cannot be written, or the block raised it.
         """
-        files = list((self.files or {}).items())
+        files, before = list((self.files or {}).items()), _of_folder(folder)
+        was_current = before.head == _head_text(folder)
         for name, body in files[:-1]:
             _write(folder, name, body)
         yield
         if files:
             _write(folder, *files[-1])
+            forget(folder, map(trust_path, (before.files or {}).keys() - dict(files).keys()))
             remove_superseded(folder, dict(files).keys())
         elif self.files is not None:
             remove_signatures(folder)
+        # Else it was forgotten when the head was replaced.
+        if (self.files is None or not was_current) and before.head is not None and head is not None:
+            with contextlib.suppress(IndexFormatError):
+                forget_head(folder, Head.parse(before.head), head)
+
+
+def _of_folder(folder: SiteFolder) -> TrustCopy:
+    try:
+        return TrustCopy(signed_files(read_trust(folder)))
+    except StoreError:
+        return TrustCopy(None)
+
+
+def _head_text(folder: SiteFolder) -> bytes | None:
+    try:
+        return read_regular(folder.head, MOST_HEAD_BYTES)
+    except OSError:
+        return None
 
 
 def _write(folder: SiteFolder, name: str, body: bytes) -> None:

@@ -41,7 +41,7 @@ from ...trust.layout import (
     target_name,
     trust_path,
 )
-from ..folder.retention import forget, hrefs_of, named_by_entries
+from ..folder.retention import forget, forget_head
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
 from .new_document import end_of, is_signed_by, next_version, signed_by
@@ -343,8 +343,7 @@ class HeadSigner:
             before, after = Head.parse(old.head), Head.parse(self._head)
         except IndexFormatError:
             return
-        hrefs = hrefs_of(self._folder, before) - hrefs_of(self._folder, after)
-        forget(self._folder, hrefs | named_by_entries(self._folder.index_of(before)).hrefs)
+        forget_head(self._folder, before, after)
 
     @property
     def expires(self) -> datetime:
