@@ -13,6 +13,7 @@ pytest.importorskip("tuf")
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
+from staticstore import StaticStore
 from staticstore.index.head import Head
 from staticstore.index.snapshot import Index
 from staticstore.site.folder.retention import entry_files_of, hrefs_of
@@ -85,6 +86,15 @@ def check_named(site: Path, body: bytes) -> None:
     for href in hrefs_of(folder, head) | entry_files_of(Index.parse(index)):
         path = site / href
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name.partition(".")[0]
+
+
+def check_plain(site: Path) -> tuple[bytes, bytes]:
+    """Return the index and head that readers without signatures see, whose values are right."""
+    body = (site / "index.head.json").read_bytes()
+    check_named(site, body)
+    with StaticStore(site, poll_interval=0) as store:
+        assert {key: store[key].read() for key in store}
+    return (site / "index.json").read_bytes(), body
 
 
 @pytest.fixture

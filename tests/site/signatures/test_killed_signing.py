@@ -13,7 +13,7 @@ from staticstore import StaticStore, publish, verify_site
 from staticstore.site.documents.exports import EXPORTS
 from staticstore.site.signatures.key_folder import KeyFolder
 from tests.killing import killed
-from tests.site.signatures.conftest import Reader, check_named, opened
+from tests.site.signatures.conftest import Reader, check_plain, opened
 from tests.site.signatures.killed_signing import ACTIONS, EVERYTHING, act_on
 from tests.site.sitefolder import fill
 
@@ -64,15 +64,6 @@ def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def plain_state(site: Path) -> tuple[bytes, bytes]:
-    """Return the index and head that readers without signatures see; all they name is there."""
-    body = (site / "index.head.json").read_bytes()
-    check_named(site, body)
-    with StaticStore(site, poll_interval=0) as store:
-        assert {key: store[key].read() for key in store}
-    return (site / "index.json").read_bytes(), body
-
-
 def other_forms(site: Path) -> dict[str, bytes]:
     """Return the index in other forms."""
     files = (site / export.file for export in EXPORTS.values())
@@ -113,7 +104,7 @@ def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instan
     site = template / "site"
     fill(site / "data", {"long.csv": b"1,2\n" * 500})
     publish(site, sign=keys, **EVERYTHING)
-    old_head, old, old_forms = reader.check(site), plain_state(site), other_forms(site)
+    old_head, old, old_forms = reader.check(site), check_plain(site), other_forms(site)
     fill(site / "data", {"d.json": b"{}", "longer.csv": b"3,4\n" * 600})
     runs = Killed(tmp_path, template, "everything")
     assert runs.survived >= 8
@@ -123,7 +114,7 @@ def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instan
     for copy in runs.copies():
         watching = runs.watching(copy)
         heads.append(watching.check(copy / "site") != old_head)
-        index, _ = plain_state(copy / "site")
+        index, _ = check_plain(copy / "site")
         indexes.append([old[0], new].index(index))
         for name, body in other_forms(copy / "site").items():
             assert body in (old_forms[name], new_forms[name])
@@ -147,7 +138,7 @@ def test_h1_signatures_are_removed_or_not_at_any_instant(
     runs = Killed(tmp_path, template, "unsign")
     is_signed = []
     for copy in runs.copies():
-        plain_state(copy / "site")
+        check_plain(copy / "site")
         try:
             assert runs.watching(copy).check(copy / "site") == old
             is_signed.append(True)
