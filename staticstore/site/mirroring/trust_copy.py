@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,23 @@ from ...disk.atomic import atomic_file, is_link, later_than
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
 from ...index.head import MOST_HEAD_BYTES, Head
-from ...trust.documents import ending_warnings, lifetime_of, signed_files
+from ...trust.documents import (
+    ending_warnings,
+    lifetime_of,
+    signed_files,
+    signed_part,
+    signers_of,
+)
 from ...trust.layout import (
     TARGET_NAME,
+    TIMESTAMP,
     TIMESTAMP_NAME,
     TRUST_FOLDER,
     root_version,
     trust_path,
 )
 from ..folder.retention import forget, forget_head
-from ..folder.trust_files import read_trust, remove_signatures, remove_superseded
+from ..folder.trust_files import read_trust, remove_roots, remove_signatures, remove_superseded
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
@@ -59,6 +66,11 @@ class TrustCopy:
         files = self.files or {}
         return next((files[name] for name in files if name.endswith(TARGET_NAME)), None)
 
+    def has_other_keys(self, other: TrustCopy) -> bool:
+        """Return whether a root document of the same version is another."""
+        files, others = self.files or {}, other.files or {}
+        return any(files[name] != others[name] for name in _roots_of(files.keys() & others.keys()))
+
     @contextlib.contextmanager
     def replacing(self, folder: SiteFolder, head: Head | None) -> Iterator[None]:
         """Write the signatures, run the block, which writes index and head, then the timestamp.
@@ -86,7 +98,10 @@ class TrustCopy:
         yield
         if files:
             _write(folder, *files[-1])
-            forget(folder, map(trust_path, (before.files or {}).keys() - dict(files).keys()))
+            gone = (before.files or {}).keys() - dict(files).keys()
+            if before.has_other_keys(self):
+                remove_roots(folder, gone)
+            forget(folder, map(trust_path, gone))
             remove_superseded(folder, dict(files).keys())
         elif self.files is not None:
             remove_signatures(folder)
@@ -142,6 +157,8 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
         A document cannot be fetched.
     """
     files = signed_files(_known(origin, folder))
+    if files and not _are_of_one_site(files):  # the site has other keys than the copy
+        files = signed_files(origin.read_signature)
     if origin.pinned is not None:
         if files is None or not _is_verified(files, origin.pinned):
             files = signed_files(origin.read_signature)
@@ -196,9 +213,23 @@ def _is_verified(files: dict[str, bytes], pinned: bytes) -> bool:
     return pinned in chain.bodies
 
 
+def _are_of_one_site(files: dict[str, bytes]) -> bool:
+    # The keys that the last root document names and those that claim to have signed the
+    # timestamp; nothing is verified.
+    last = [files[name] for name in _roots_of(files)][-1]
+    with contextlib.suppress(LookupError, TypeError):
+        counting = signed_part(last)["roles"][TIMESTAMP]["keyids"]
+        return any(one in counting for one in signers_of(files[TIMESTAMP_NAME]))
+    return False
+
+
+def _roots_of(names: Iterable[str]) -> list[str]:
+    return [name for name in names if root_version(name) is not None]
+
+
 def _warn_of_ends(files: dict[str, bytes]) -> None:
-    roots = [files[name] for name in files if root_version(name) is not None]
-    last = [roots[-1], *list(files.values())[-3:]]
+    roots = _roots_of(files)
+    last = [files[roots[-1]], *list(files.values())[-3:]]
     with contextlib.suppress(LookupError, TypeError, ValueError):  # not verified
         for warning in ending_warnings(map(lifetime_of, last), time.time()):
             _LOG.warning("%s", warning)

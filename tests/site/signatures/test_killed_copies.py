@@ -15,7 +15,7 @@ from tests.site.signatures.conftest import Reader, check_plain
 from tests.site.signatures.killed_copying import ACTIONS, copy_site
 from tests.site.sitefolder import fill
 
-STEPS = {"mirror": 4, "verified": 4, "push": 3}
+STEPS = {"mirror": 6, "verified": 6, "push": 4}
 
 
 @pytest.fixture(autouse=True)
