@@ -26,6 +26,7 @@ from ..documents.document_files import prepared_head
 from ..documents.head_files import HeadFiles, next_head
 from ..folder.retention import forget, remove_forgotten
 from .staging import parts_of
+from .trust_copy import AskedForTrust
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
@@ -260,14 +261,18 @@ class MirrorNote:
     whole : bool or None
         Whether the whole site was copied, even if some values failed or were
         skipped; None if unknown.
+    asked : AskedForTrust or None
+        When the origin was found to have no signatures.
     """
 
     origin: Freshness = field(default_factory=Freshness)
     whole: bool | None = None
+    asked: AskedForTrust | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the note as `parse` takes it."""
-        return {"format": _FORMAT, "origin": self.origin.as_json(), "whole": self.whole}
+        fields = {"format": _FORMAT, "origin": self.origin.as_json(), "whole": self.whole}
+        return fields if self.asked is None else {**fields, "unsigned": self.asked}
 
     @classmethod
     def parse(cls, fields: Any) -> MirrorNote:
@@ -283,7 +288,8 @@ class MirrorNote:
         whole = fields.get("whole")
         if whole is not None and type(whole) is not bool:
             raise TypeError("a field is neither true nor false")
-        return cls(Freshness.parse(fields["origin"]), whole)
+        asked = AskedForTrust.parse(fields.get("unsigned"))
+        return cls(Freshness.parse(fields["origin"]), whole, asked)
 
 
 def read_mirror_note(folder: SiteFolder) -> MirrorNote:
