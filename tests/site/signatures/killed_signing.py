@@ -31,7 +31,7 @@ ACTIONS = {
     "unsign": 4,
     "renew": 1,
     "rotate-publish": 1,
-    "rotate-renew": 1,
+    "rotate-renew": 2,
     "rotate-root": 1,
 }
 #: The options of a publish that writes files of every kind.
