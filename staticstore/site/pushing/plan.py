@@ -306,7 +306,7 @@ def _check_signatures(site: PushSource, old: PushDestination, guards: Guards, ta
         guards.refuse(
             "lineage",
             f"the site at {target} is signed, and the folder is not: {refused}; publish the folder "
-            "with --sign, or push with force if the site is no longer to be signed",
+            "with --sign, unless the site is no longer to be signed",
         )
     elif others := _other_roots(_signed(site), old):
         guards.refuse(
