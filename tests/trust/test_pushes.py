@@ -82,6 +82,19 @@ def test_t31_a_site_that_is_not_signed_does_not_replace_a_signed_one_unless_forc
     assert push(site.root, host, delete=delete).deleted == []
 
 
+def test_t31_a_push_that_ends_before_it_has_removed_the_timestamp_is_mended_by_the_next(
+    site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, pinned = tmp_path / "host", site.pinned.read_bytes()
+    push(site.root, host)
+    site.publish({"b.txt": b"two"})
+    shutil.rmtree(site.trust)
+    cut_off(monkeypatch, "remove", site.root, host)
+    assert list(opened(host, trust=pinned)) == ["a.txt"]
+    push(site.root, host, force={"lineage"})
+    assert not (host / "trust" / "timestamp.json").exists()
+
+
 def test_t31_a_signed_site_that_came_there_by_other_means_is_not_replaced_either(
     site: SignedSite, tmp_path: Path
 ) -> None:
@@ -131,7 +144,7 @@ def test_t32_what_signatures_lead_to_stays_for_a_day_after_an_interrupted_push(
 def cut_off(
     monkeypatch: pytest.MonkeyPatch, href: str, site: Path, host: Path, *, time: int = 1
 ) -> None:
-    """Push, and end before a file is written for the first time, or a later one."""
+    """Push, and end before a file is written for the first or a later time, or any is removed."""
     write, times = FolderTarget.write, itertools.count(1)
 
     def cut(self: FolderTarget, path: str, *arguments: Any) -> None:
@@ -141,8 +154,10 @@ def cut_off(
 
     with monkeypatch.context() as cutting:
         cutting.setattr(FolderTarget, "write", cut)
+        if href == "remove":
+            cutting.setattr(FolderTarget, "remove", lambda self, hrefs: cut(self, "remove"))
         with pytest.raises(KeyboardInterrupt):
-            push(site, host)
+            push(site, host, force={"lineage"})
 
 
 def test_t32_a_first_push_that_ends_before_its_note_is_known_to_have_signed(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
-from tuf.api.exceptions import DownloadError
+from tuf.api.exceptions import DownloadError, UnsignedMetadataError
 
 from staticstore import StaticStore, publish, verify_site
 from staticstore.site.documents.exports import EXPORTS
@@ -40,12 +42,16 @@ class Killed:
         The folder from which each began.
     action : str
         What was killed.
+    step : int, optional
+        How many instants apart they are; else as `ACTIONS` says.
     """
 
-    def __init__(self, tmp_path: Path, template: Path, action: str) -> None:
+    def __init__(
+        self, tmp_path: Path, template: Path, action: str, step: int | None = None
+    ) -> None:
         self.tmp_path, self.template, self.action = tmp_path, template, action
         script = "tests.site.signatures.killed_signing"
-        step = ACTIONS[action]
+        step = step or ACTIONS[action]
         self.survived = killed(script, template, tmp_path / "killed", action, step)
 
     def copies(self) -> list[Path]:
@@ -95,6 +101,28 @@ def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     is_new = [body != old for body in seen]
     assert is_new == sorted(is_new)
     assert is_new[-1] == (action == "publish")
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
+    tmp_path: Path, template: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers refuse the site in between, since nobody can sign for both roots."""
+    old = reader.check(template / "site")
+    (key,) = (template / "keys").glob("publish-*.pem")
+    key.unlink()
+    runs = Killed(tmp_path, template, "rotate-publish", step=3)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 10)  # versions are seconds
+    for copy in runs.copies():
+        watching = runs.watching(copy)
+        with contextlib.suppress(UnsignedMetadataError):
+            assert watching.check(copy / "site") == old
+        if not (copy / "keys" / "2.root.json").exists():  # no key was replaced yet
+            act_on(copy, "rotate-publish")
+        publish(copy / "site", sign=opened(copy / "keys"))
+        assert watching.check(copy / "site") == old
+        assert verify_site(copy / "site").wrong == []
 
 
 @pytest.mark.usefixtures("unsynced")
