@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from pathlib import Path
@@ -64,19 +63,12 @@ class Killed:
         return Reader(state, (self.template / "keys" / "1.root.json").read_bytes())
 
 
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the next runs, which are not killed, to wait for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def other_forms(site: Path) -> dict[str, bytes]:
     """Return the index in other forms."""
     files = (site / export.file for export in EXPORTS.values())
     return {path.name: path.read_bytes() for path in files if path.exists()}
 
 
-@pytest.mark.usefixtures("unsynced")
 @pytest.mark.parametrize("action", sorted(ACTIONS.keys() - {"everything", "unsign"}))
 def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     tmp_path: Path, template: Path, reader: Reader, action: str
@@ -103,7 +95,6 @@ def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     assert is_new[-1] == (action == "publish")
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
     tmp_path: Path, template: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +116,6 @@ def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
         assert verify_site(copy / "site").wrong == []
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instant(
     tmp_path: Path, template: Path, keys: KeyFolder, reader: Reader
 ) -> None:
@@ -157,7 +147,6 @@ def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instan
     assert (heads[0], heads[-1], indexes[0], indexes[-1]) == (False, True, 0, 1)
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_signatures_are_removed_or_not_at_any_instant(
     tmp_path: Path, template: Path, reader: Reader
 ) -> None:
