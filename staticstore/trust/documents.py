@@ -149,19 +149,24 @@ def check_pinned(pinned: bytes) -> None:
 
     if len(pinned) > MOST_DOCUMENT_BYTES:
         raise ValueError(f"a root file has at most {MOST_DOCUMENT_BYTES} bytes")
+    what = "it is no document of TUF"
     try:
         root = Metadata[Root].from_bytes(pinned)
-        if not isinstance(root.signed, Root):
-            raise ValueError("it is a document of another role")
-        root.signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
+        if isinstance(root.signed, Root):
+            what = "its own keys have not signed it"
+            root.signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
+            return
+        what = "it is a document of another role"
+        cause = None
     except Exception as error:
-        raise_alone(
-            ValueError(
-                "it is no root file of a signed site, such as 'staticstore publish --sign' "
-                f"names it: {type(error).__name__}"
-            ),
-            error,
-        )
+        cause = error
+    raise_alone(
+        ValueError(
+            f"{what}, and so no root file of a signed site, such as the 1.root.json that a "
+            "publisher hands out"
+        ),
+        cause,
+    )
 
 
 def read_pinned(path: str | os.PathLike[str]) -> bytes:

@@ -35,7 +35,8 @@ _NAME, _LOCK = "trust.json", "trust.lock"
 _MOST_BYTES = 1024 * MOST_DOCUMENT_BYTES
 _IN_MEMORY = (
     "what was seen of the signed site is kept in memory only, so that a host can show an "
-    "older state of it, not yet expired, when this process has ended: use a cache (cache=True)"
+    "older state of it, not yet expired, when this process has ended: use a cache (cache=True, "
+    "--cache user)"
 )
 
 

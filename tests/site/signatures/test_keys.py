@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from staticstore import publish
 from staticstore.errors import IntegrityError, StoreError
-from staticstore.site.signatures.key_folder import KeyFolder, key_file_name, read_passphrases
+from staticstore.site.signatures.key_folder import KeyFolder, key_file_name
 from staticstore.site.signatures.new_keys import make_keys
+from staticstore.site.signatures.passphrases import read_passphrases
 from staticstore.site.signatures.publisher_key import PublisherKey
 from staticstore.trust.layout import ROOT, TARGETS, TIMESTAMP
 from tests.site.signatures.conftest import PASSPHRASE, opened
