@@ -22,6 +22,7 @@ next push resumes.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -47,6 +48,7 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
+_LOG = logging.getLogger("staticstore.site")
 
 
 @dataclass(repr=False)
@@ -212,6 +214,13 @@ def push(
         active = active or host.has_folders
         plan = PushPlan.make(source, destination, int(time.time()), active=active)
         check_guards(source, destination, guards, target=host, delete=delete)
+        if destination.timestamp is not None and not source.trust and not delete:
+            _LOG.warning(
+                "the site at %s is signed, and this one is not: readers with its root file go on "
+                "seeing the signed state until that expires; publish with --sign, or push with "
+                "--delete to remove the signatures",
+                host.url,
+            )
         report = PushReport(kept=plan.kept)
         if dry_run:
             _predict(plan, report, delete=delete)

@@ -63,6 +63,17 @@ def test_a_push_of_a_site_that_is_signed_no_more(site: SignedSite, tmp_path: Pat
     assert report.deleted == ["trust/timestamp.json"]
 
 
+def test_a_push_over_signatures_that_stay_says_what_readers_see(
+    site: SignedSite, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    push(site.root, tmp_path / "host")
+    assert "--delete" not in caplog.text
+    shutil.rmtree(site.trust)
+    push(site.root, tmp_path / "host")
+    assert "go on seeing the signed state" in caplog.text
+    assert "push with --delete" in caplog.text
+
+
 def test_other_forms_and_compressed_copies_are_pushed_beside_the_signatures(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from .passphrases import AskPassphrases, asked
 
 __all__ = ["PublisherKey", "check_different", "signer_elsewhere"]
 
+_LIBRARY_VARIABLE = "PYKCS11LIB"  # securesystemslib's, for tokens
 _MOST_URI_CHARACTERS = 2048
 _MOST_KEY_BYTES = 64 << 10
 
@@ -82,6 +84,8 @@ class PublisherKey:
                 key = SSlibKey.from_crypto(load_pem_public_key(_read(path)))
             elif uri.startswith(f"{HSMSigner.SCHEME}:"):
                 parts = urlsplit(uri)
+                if parts.path and not parts.path.isdecimal():
+                    raise StoreError(f"{quoted(uri)} must be such as hsm:2?label=TOKEN")
                 number = int(parts.path) if parts.path else None
                 label = dict(parse_qsl(parts.query)).get("label")
                 uri, key = HSMSigner.import_(number, label, lambda name: asked(ask, name)[0])
@@ -159,6 +163,11 @@ def _check_scheme(uri: str) -> None:
     if not colon or scheme not in SIGNER_FOR_URI_SCHEME or len(uri) > _MOST_URI_CHARACTERS:
         known = ", ".join(f"{one}:" for one in sorted(SIGNER_FOR_URI_SCHEME))
         raise StoreError(f"{quoted(uri[:80])} is no URI of a key that is elsewhere: {known}")
+    if scheme == HSMSigner.SCHEME and not os.environ.get(_LIBRARY_VARIABLE):
+        raise StoreError(
+            f"the key {quoted(uri)} cannot be used: name the PKCS #11 library of the token in "
+            f"{_LIBRARY_VARIABLE}"
+        )
 
 
 def _unusable(uri: str, error: Exception) -> StoreError:
