@@ -177,12 +177,16 @@ def read_pinned(path: str | os.PathLike[str]) -> bytes:
     StoreError
         It cannot be read.
     """
+    name = os.fspath(path)
     try:
         return read_regular(path, MOST_DOCUMENT_BYTES)
     except OSError as error:
-        raise StoreError(
-            f"the root file {quoted(os.fspath(path))} cannot be read: {reason_of(error)}"
-        ) from error
+        what = reason_of(error)
+        if "://" in name:  # whoever can write to a host could replace it there
+            what = "it has to be a file on this machine, not a URL"
+        elif os.path.isdir(path):
+            what = "it is a folder; name the file in it, such as 1.root.json"
+        raise StoreError(f"the root file {quoted(name)} cannot be read: {what}") from error
 
 
 def signed_files(read: Callable[[str], bytes | None]) -> dict[str, bytes] | None:

@@ -257,7 +257,9 @@ class KeyFolder:
                         return load_pem_private_key(body, passphrase_bytes(passphrase))
         except (ValueError, UnsupportedAlgorithm) as error:
             raise_alone(_unusable_file(path, role, "is no private key in PEM form"), error)
-        raise StoreError(f"the passphrase does not open {quoted(str(path))}: try again")
+        raise StoreError(
+            f"the passphrase does not open {quoted(str(path))}: give the one with which it was made"
+        )
 
     def _signer_elsewhere(self, key: Key, role: str) -> Signer | None:
         for folder in self.paths:
