@@ -251,7 +251,7 @@ def publish(
     if was_signed and not dry_run:
         output.note(
             "the site is not signed any more: readers with its root file refuse it, once "
-            "'staticstore push --delete' or you have removed trust/ from its host, too"
+            "trust/timestamp.json is gone from its host, too: staticstore push --force=lineage"
         )
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
