@@ -19,6 +19,7 @@ from ..index import codec
 from ..index.codec import SHA256
 from .layout import (
     MOST_DOCUMENT_BYTES,
+    MOST_ROOT_DOCUMENTS,
     ROOT,
     SNAPSHOT,
     TARGET_NAME,
@@ -48,9 +49,6 @@ __all__ = [
     "signers_of",
     "version_of",
 ]
-
-
-_MOST_ROOT_DOCUMENTS = 1000
 
 
 class TrustState(NamedTuple):
@@ -207,7 +205,7 @@ def signed_files(read: Callable[[str], bytes | None]) -> dict[str, bytes] | None
     if timestamp is None or not is_document(timestamp):
         return {}
     files: dict[str, bytes] = {}
-    for version in range(1, _MOST_ROOT_DOCUMENTS + 1):
+    for version in range(1, MOST_ROOT_DOCUMENTS + 1):
         name = document_name(ROOT, version)
         if (root := read(name)) is None or not is_document(root):
             break

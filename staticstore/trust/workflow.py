@@ -94,6 +94,7 @@ class _Run:
         self._folder = folder
         self._state = state
         self._source = _TrustSource(read)
+        # The root documents that need no verification: this run begins with the last of them.
         self._before = state.roots[:verified]
         self._bootstrap = self._before[-1] if self._before else pinned
         self._first = version_of(self._bootstrap)
