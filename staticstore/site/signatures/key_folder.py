@@ -258,7 +258,8 @@ class KeyFolder:
         except (ValueError, UnsupportedAlgorithm) as error:
             raise_alone(_unusable_file(path, role, "is no private key in PEM form"), error)
         raise StoreError(
-            f"the passphrase does not open {quoted(str(path))}: give the one with which it was made"
+            f"the passphrase does not open {quoted(str(path))}: give the one with which it was "
+            f"made, or, if that is lost, {_replacement(role)}"
         )
 
     def _signer_elsewhere(self, key: Key, role: str) -> Signer | None:
@@ -309,10 +310,12 @@ class KeyFolder:
 
 
 def _unusable_file(path: Path, role: str, said: str) -> StoreError:
-    return StoreError(
-        f"{quoted(str(path))} {said}: restore the file, or replace the key: "
-        f"staticstore keys rotate {KEY_NAMES[role]}"
-    )
+    return StoreError(f"{quoted(str(path))} {said}: restore the file, or {_replacement(role)}")
+
+
+def _replacement(role: str) -> str:
+    # A rotation signs with the old key, too, if its file is there.
+    return f"remove it and replace the key: staticstore keys rotate {KEY_NAMES[role]}"
 
 
 def key_file_name(role: str, keyid: str) -> str:
