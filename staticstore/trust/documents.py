@@ -52,7 +52,7 @@ __all__ = [
 
 
 class TrustState(NamedTuple):
-    """What a reader has verified of a site: the versions below which it does not go back."""
+    """What a reader has verified of a site, behind which it does not go back."""
 
     #: The root documents after the pinned one, in order.
     roots: tuple[bytes, ...] = ()
@@ -188,7 +188,7 @@ def read_pinned(path: str | os.PathLike[str]) -> bytes:
 
 
 def signed_files(read: Callable[[str], bytes | None]) -> dict[str, bytes] | None:
-    """Return the files of ``trust/`` that belong to its timestamp; nothing is verified.
+    """Return the files of ``trust/`` that belong to its timestamp, not verified.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What stands in ``trust/``: the names of its files, their limits, how long they hold.
+"""The files in ``trust/``: their names, their limits, and how long they hold.
 
 ::
 

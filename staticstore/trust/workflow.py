@@ -1,4 +1,4 @@
-"""The client workflow of TUF (section 5 of its specification), from a pinned root on.
+"""The client workflow of TUF (its specification, section 5), from a pinned root.
 
 The steps are those of python-tuf's ``ngclient``, which works on a folder.  Here each run has
 a folder of its own for as long as it takes, filled from a `TrustState` and read back into

@@ -1,4 +1,4 @@
-"""What a store has verified of a signed site, in memory and in the folder of its cache.
+"""What a store has verified of a signed site, in memory and in its cache.
 
 The file is ``indexes/<digest of the site and of its pinned root>/trust.json``.  It is only
 as good as the folder: who may write it can roll the site back, but not forge it, since
@@ -41,7 +41,7 @@ _IN_MEMORY = (
 
 
 class StateFile:
-    """The state of a signed site in the folder of a cache; shared with other processes.
+    """The state of a signed site in a cache, shared with other processes.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class StateFile:
 
 
 class TrustedSite:
-    """A signed site as it was last verified; thread-safe, and shared by all connections.
+    """A signed site as last verified; thread-safe, shared by all connections.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``staticstore keys``: make the keys with which sites are signed, and replace them."""
+"""``staticstore keys``: make and replace the keys with which sites are signed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from .root_file import root_of_keys, show_root
 __all__ = ["keys"]
 
 _MOST_ROOT_KEYS = 16
-_KEY_NAMES = ["root", "publish", "renew"]
 _URI_HELP = (
     "that is elsewhere: a URI of securesystemslib, such as 'hsm:2?label=TOKEN' for a token, or "
     "URI,PUBLIC.pem, with the file of its public key, for all others."

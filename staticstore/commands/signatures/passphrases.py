@@ -1,4 +1,4 @@
-"""The folder of keys of a command line, and its passphrases: from a terminal or a file."""
+"""The keys of a command line, and their passphrases: from a terminal or a file."""
 
 from __future__ import annotations
 

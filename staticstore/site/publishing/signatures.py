@@ -165,7 +165,7 @@ class Signatures:
             remove_signatures(self.folder)
 
     def renew(self) -> None:
-        """Sign the published head if it is not signed, or not for long; or remove signatures.
+        """Sign the published head unless it is signed for long; or remove signatures.
 
         Raises
         ------

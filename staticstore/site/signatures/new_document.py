@@ -26,7 +26,7 @@ _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
 
 def end_of(role: str) -> datetime:
-    """Return when a document of a role expires that is made now; see `LIFETIME_SECONDS`."""
+    """Return when a document of a role expires that is made now."""
     return datetime.fromtimestamp(int(time.time() + LIFETIME_SECONDS[role]), UTC)
 
 

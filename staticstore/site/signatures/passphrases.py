@@ -1,4 +1,4 @@
-"""Passphrases of keys, and PINs of tokens: where they come from, and which can be used."""
+"""Passphrases of keys, and PINs of tokens: where they come from."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def passphrase_bytes(passphrase: str) -> bytes:
 
 
 def read_passphrases(path: str | os.PathLike[str]) -> list[str]:
-    """Read the passphrases in a file, one in each line, and warn if others can read it.
+    """Read the passphrases in a file, one a line; warn if others can read it.
 
     Raises
     ------

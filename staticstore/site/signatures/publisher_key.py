@@ -1,4 +1,4 @@
-"""A key of a publisher: an ed25519 key of our own, or one that is elsewhere, by its URI."""
+"""A key of a publisher: an ed25519 key of our own, or one elsewhere, by its URI."""
 
 from __future__ import annotations
 

@@ -196,9 +196,9 @@ def _publish_root(
     signers: _Signers,
     new_signers: _Signers,
 ) -> bool:
-    """Write the new root document, and what the new key signs; return whether all is signed.
+    """Write the new root document, and what the new key signs.
 
-    With the old key, that is signed by both before the root document appears.  Without it,
+    Returns whether all is signed.  With the old key, that is signed by both before the root document appears.  Without it,
     after that: if this is killed between, the next publish signs.
     """
     old, newer = chains
