@@ -198,8 +198,9 @@ def _publish_root(
 ) -> bool:
     """Write the new root document, and what the new key signs.
 
-    Returns whether all is signed.  With the old key, that is signed by both before the root document appears.  Without it,
-    after that: if this is killed between, the next publish signs.
+    Returns whether all is signed.  With the old key, that is signed by both before the root
+    document appears.  Without it, after that: if this is killed between, the next publish
+    signs.
     """
     old, newer = chains
     try:
