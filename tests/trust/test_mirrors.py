@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, TrustError, mirror
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from tests.trust.conftest import Opened
 from tests.trust_sites import SignedSite, new_key
 
@@ -182,7 +182,7 @@ def test_a_copy_of_values_that_are_elsewhere_is_not_signed(
 ) -> None:
     """The copy has the values, and says so in an index of its own."""
     body = b'{\n"b.txt":{"placed":{"href":"data/a.txt"}}\n}\n'
-    head = Head("ab" * 16, 1, "2026-11-20T12:00:00Z", Document.of(Role.INDEX, body), 1)
+    head = Head("ab" * 16, 1, "2026-11-20T12:00:00Z", NamedDocument.of(Role.INDEX, body), 1)
     (site.root / "index.json").write_bytes(body)
     (site.root / "index.head.json").write_bytes(head.encode())
     site.sign()

@@ -19,7 +19,7 @@ from ...errors import IndexFormatError, TransportError, reason_of
 from ...index import codec
 from ...index.blocks import named_documents
 from ...index.freshness import Freshness
-from ...index.head import Document, Head
+from ...index.head import Head, NamedDocument
 from ...index.snapshot import Index
 from ..about import fetch_about
 from ..documents.document_files import prepared_head
@@ -146,12 +146,12 @@ def _head_text(origin: SiteSnapshot, head: Head) -> bytes:
 
 def _missing_documents(
     folder: SiteFolder, origin: SiteSnapshot, head: Head
-) -> dict[Document, bytes]:
+) -> dict[NamedDocument, bytes]:
     """Fetch the documents, except the index, that a head names and the copy lacks."""
     parts = parts_of(folder)
-    missing: dict[Document, bytes] = {}
+    missing: dict[NamedDocument, bytes] = {}
 
-    def read(document: Document) -> bytes | None:
+    def read(document: NamedDocument) -> bytes | None:
         if (body := missing.get(document) or folder.read_document(document)) is None:
             body = origin.read(document, parts)
             if body is not None:

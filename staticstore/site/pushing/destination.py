@@ -16,7 +16,7 @@ from ...index import codec
 from ...index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
 from ...index.blocks import named_documents
 from ...index.fields import key_problem
-from ...index.head import Document, Head, Role
+from ...index.head import Head, NamedDocument, Role
 from ...index.snapshot import Index
 from ...trust.layout import (
     TIMESTAMP_NAME,
@@ -262,9 +262,9 @@ def _read_index(body: bytes | None, head: Head | None, target: Target) -> Index 
 
 
 def _read_documents(head: Head | None, target: Target, site: PushSource) -> frozenset[str]:
-    unusable: set[Document] = set()
+    unusable: set[NamedDocument] = set()
 
-    def read(document: Document) -> bytes | None:
+    def read(document: NamedDocument) -> bytes | None:
         if document == site.head.blocks:
             return site.block_root
         body = target.read(document.href)
@@ -337,13 +337,13 @@ class AboutChanges(NamedTuple):
 
 
 def _pushed_digests(
-    target: Target, named: Document | None, note: PushNote
+    target: Target, named: NamedDocument | None, note: PushNote
 ) -> defaultdict[str, set[str]]:
     """Return the digests that pushes gave to files, by their names."""
     digests = defaultdict[str, set[str]](set)
     for sha256 in _about_documents(named, note):
         try:
-            href = Document(Role.ABOUT, 0, sha256).href
+            href = NamedDocument(Role.ABOUT, 0, sha256).href
             body = target.read(href, most_bytes=MOST_ABOUT_BYTES)
             if body is None or _sha256(body) != sha256:
                 continue
@@ -356,7 +356,7 @@ def _pushed_digests(
     return digests
 
 
-def _about_documents(named: Document | None, note: PushNote) -> Iterator[str]:
+def _about_documents(named: NamedDocument | None, note: PushNote) -> Iterator[str]:
     if named is not None:
         yield named.sha256
     for href in note.forgotten:  # also by a push that was interrupted
