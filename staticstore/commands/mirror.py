@@ -211,8 +211,10 @@ def _show_report(output: Output, report: MirrorReport) -> None:
         + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
     )
     if weak := {how: n for how, n in report.verified_by.items() if how not in _STRONG}:
-        counts = ", ".join(f"{count} by {how}" for how, count in weak.items())
-        output.note(f"the index has no sha256 of some values, which were verified {counts}")
+        unverified = weak.pop("nothing", 0)
+        counts = [f"{count} verified by {how} only" for how, count in weak.items()]
+        counts += [f"{unverified} not verified"] if unverified else []
+        output.note(f"the index has no sha256 of some values: {', '.join(counts)}")
     if skipped:
         output.note("without the skipped values the copy is a site of its own: see --allow-name")
     if report.older:
