@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -185,7 +184,7 @@ def _parts_in(directory: str) -> PartFolder | None:
     from ..site.folder.site_folder import SiteFolder
     from ..site.mirroring.staging import parts_of
 
-    folder = SiteFolder(Path(directory))
+    folder = SiteFolder.at(directory)
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
