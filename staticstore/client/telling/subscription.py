@@ -70,6 +70,8 @@ class Subscription:
         batch: bool,
         owner: weakref.ref[SubscriptionOwner],
     ) -> None:
+        if not callable(callback):
+            raise TypeError(f"callback is a function of a change, not {type(callback).__name__}")
         if dispatch is None and is_coroutine_function(callback):
             dispatch = calls_of_running_loop()
             if dispatch is None:
@@ -334,8 +336,8 @@ class Subscribable:
         Raises
         ------
         TypeError
-            The callback is a coroutine function, no event loop runs in this thread, and
-            `dispatch` is missing.
+            The callback cannot be called; or it is a coroutine function, no event loop runs
+            in this thread, and `dispatch` is missing.
         NotConnectedError
             The store is not connected.
 
@@ -351,7 +353,7 @@ class Subscribable:
         >>> found[-1]
         <Changes: 16 set, 0 update, 0 delete>
         """
-        subscription, _ = self._opened().subscribe(
+        return self._opened().subscribe(
             callback,
             actions=actions,
             dispatch=dispatch,
@@ -359,8 +361,7 @@ class Subscribable:
             batch=batch,
             where=where,
             equals=equals,
-        )
-        return subscription
+        )[0]
 
     def watch(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
