@@ -283,13 +283,19 @@ def test_who_removes_signatures_is_told_what_readers_see(cli: Run, signed: Path)
     assert "refuse it" not in cli("publish", signed, "--unsign").errors
 
 
-@pytest.mark.parametrize("place", ["nowhere", "https://data.example.org/site/"])
-def test_a_renewal_of_no_folder_says_that_there_is_none(
-    cli: Run, keys: Path, secret: Path, place: str
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere", "there is no folder 'nowhere'"),
+        ("https://data.example.org/site/", "a folder of this machine is needed here, not a URL"),
+    ],
+)
+def test_a_renewal_of_what_is_no_folder_says_so(
+    cli: Run, keys: Path, secret: Path, place: str, said: str
 ) -> None:
     ended = cli("renew", place, "--sign", keys, "--passphrase-file", secret)
     assert ended.code == 1
-    assert "there is no folder" in ended.errors
+    assert said in ended.errors
 
 
 def test_a_rotation_says_what_to_do_next(cli: Run, signed: Path, keys: Path, secret: Path) -> None:
