@@ -51,13 +51,15 @@ def test_h31_killed_at_any_instant_a_copy_is_the_old_site_or_the_new(
     old = reader.check(tmp_path / "template")
     change(published, keys)
     new = (published / "index.head.json").read_bytes()
+    copies = memory_path / "killed"
+    copies.mkdir()
     script = "tests.site.signatures.killed_copying"
-    survived = killed(script, action, published, tmp_path / "template", memory_path, STEPS[action])
+    survived = killed(script, action, published, tmp_path / "template", copies, STEPS[action])
     assert survived >= 5
     seen = []
     for number in range(survived + 1):
-        copy = memory_path / str(number)
-        state = shutil.copytree(tmp_path / "state", tmp_path / "states" / str(number))
+        copy = copies / str(number)
+        state = shutil.copytree(tmp_path / "state", memory_path / "states" / str(number))
         watching = Reader(state, (keys.path / "1.root.json").read_bytes())
         seen.append(watching.check(copy))
         check_plain(copy)
