@@ -268,6 +268,8 @@ class _Push:
                 return
         if isinstance(self.target, FolderTarget):
             self.target.write_beside(plan.after.data)
+        if plan.other_roots:
+            _in_thread(lambda: self.target.remove(plan.other_roots))
         for href, body, served in plan.last:
             self._write(href, body, served)
             self.report.uploaded.append(href)

@@ -63,6 +63,28 @@ def test_a_push_of_a_site_that_is_signed_no_more(site: SignedSite, tmp_path: Pat
     assert report.deleted == ["trust/timestamp.json"]
 
 
+def test_a_site_that_is_signed_anew_replaces_the_root_documents_at_its_host(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """With keys that have nothing to do with those before, and fewer root documents."""
+    site.write_root()
+    push(site.root, tmp_path / "host")
+    again = SignedSite(tmp_path / "again")
+    push(again.root, tmp_path / "host", force=True)
+    assert list(opened(tmp_path / "host", trust=again.pinned)) == ["a.txt"]
+
+
+def test_a_push_of_an_older_state_does_not_hide_that_keys_were_replaced(
+    site: SignedSite, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(site.root, old)
+    site.write_root()
+    push(site.root, tmp_path / "host")
+    push(old, tmp_path / "host")
+    assert (tmp_path / "host" / "trust" / "2.root.json").exists()
+
+
 def test_other_forms_and_compressed_copies_are_pushed_beside_the_signatures(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from .documents import Documents, Sighting, with_excerpt, with_hint
 
 if TYPE_CHECKING:
     from ...index.head import Head
+    from ...trust.documents import TrustState
 
 __all__ = ["Held", "IndexReader", "ReadParts", "parsed"]
 
@@ -79,6 +80,8 @@ class Held:
     documents: int | None = None
     #: When the signatures of the head expire, in seconds since 1970; None without signatures.
     expires: float | None = None
+    #: The signatures of the head; None if it was taken without them.
+    signatures: TrustState | None = None
 
     @property
     def is_from_copy(self) -> bool:

@@ -296,7 +296,8 @@ class SignedFollower(EqualRootsFollower):
 
     def whole(self, held: Held) -> Held:
         """Return the index that the head of a snapshot names; see `SiteFollower.whole`."""
-        return dataclasses.replace(super().whole(held), expires=held.expires)
+        whole = super().whole(held)
+        return dataclasses.replace(whole, expires=held.expires, signatures=held.signatures)
 
     def _newest(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
         root, sighting = self._newest_sighting(deadline)
@@ -320,7 +321,10 @@ class SignedFollower(EqualRootsFollower):
 
     def _signed(self, root: RootReader, held: Held) -> Held:
         source = None if root is self._roots[0] else root.session.root.url
-        return dataclasses.replace(held, source=source, expires=_signed_head(root).expires)
+        signed = _signed_head(root)
+        return dataclasses.replace(
+            held, source=source, expires=signed.expires, signatures=signed.state
+        )
 
     def _take(self, root: RootReader, sighting: Sighting) -> None:
         self.freshness.forget()

@@ -10,22 +10,35 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...disk.atomic import atomic_file, is_link, later_than
 from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
 from ...index.head import Head
-from ...trust.documents import ending_warnings, lifetime_of, signed_files
+from ...trust.documents import (
+    MOST_ROOT_DOCUMENTS,
+    ending_warnings,
+    lifetime_of,
+    signed_files,
+    version_of,
+)
 from ...trust.layout import (
+    ROOT,
     TARGET_NAME,
     TIMESTAMP_NAME,
     TRUST_FOLDER,
+    document_name,
     root_version,
     trust_path,
 )
-from ..folder.trust_files import read_trust, remove_signatures, remove_superseded
+from ..folder.trust_files import (
+    read_trust,
+    remove_signatures,
+    remove_superseded,
+    signature_names,
+)
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
@@ -34,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["TrustCopy", "with_signed_head"]
 
 _LOG = logging.getLogger("staticstore.site")
+
+_FIRST_ROOT_NAME = document_name(ROOT, 1)
 
 _Read = Callable[[str], bytes | None]
 
@@ -73,6 +88,8 @@ class TrustCopy:
         files = list((self.files or {}).items())
         for name, body in files[:-1]:
             _write(folder, name, body)
+        if files:
+            _remove_other_roots(folder, dict(files).keys())
         yield
         if files:
             _write(folder, *files[-1])
@@ -89,6 +106,13 @@ def _write(folder: SiteFolder, name: str, body: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path, modified=later_than(path)) as file:
         file.write(body)
+
+
+def _remove_other_roots(folder: SiteFolder, current: Set[str]) -> None:
+    # Of keys that the site had before it was signed anew: readers would follow them.
+    for name in signature_names(folder):
+        if root_version(name) is not None and name not in current:
+            (folder.root / trust_path(name)).unlink(missing_ok=True)
 
 
 def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnapshot, TrustCopy]:
@@ -112,16 +136,10 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
     TransportError
         A document cannot be fetched.
     """
-    files = signed_files(_known(origin, folder))
-    if origin.pinned is not None:
-        if files is None or not _is_verified(files, origin.pinned):
-            files = signed_files(origin.read_signature)
-        if not files or not _is_verified(files, origin.pinned):
-            raise TrustError(
-                "the signatures of the site are incomplete, or changed during the copy: try again",
-                reason="mismatch",
-                url=origin.session.root.url,
-            )
+    if origin.pinned is None:
+        files = signed_files(_known(origin, folder))
+    else:
+        files = _verified_files(origin, folder, origin.pinned)
     if files is None:
         _LOG.warning("the site's signatures are incomplete, and are not copied")
         return origin, TrustCopy(None)
@@ -141,30 +159,93 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
 
 
 def _known(origin: SiteSnapshot, folder: SiteFolder) -> _Read:
-    # What the copy has under its name never changes; the next root document may be new.
-    own = read_trust(folder)
+    # What the copy has under its name never changes, unless the site has new keys altogether:
+    # then its first root document is another one.  The next root document may be new.
+    own, has_same_keys = _own(folder), False
 
     def read(name: str) -> bytes | None:
-        with contextlib.suppress(StoreError):
-            is_other = name == TIMESTAMP_NAME or is_link(folder.root / TRUST_FOLDER)
-            if not is_other and (found := own(name)):
-                return found
+        nonlocal has_same_keys
+        if name == _FIRST_ROOT_NAME:
+            first = origin.read_signature(name)
+            has_same_keys = first is not None and first == own(name)
+            return first
+        if has_same_keys and name != TIMESTAMP_NAME and (found := own(name)):
+            return found
         return origin.read_signature(name)
 
     return read
 
 
-def _is_verified(files: dict[str, bytes], pinned: bytes) -> bool:
+def _own(folder: SiteFolder) -> _Read:
+    own = read_trust(folder)
+
+    def read(name: str) -> bytes | None:
+        with contextlib.suppress(StoreError):
+            return None if is_link(folder.root / TRUST_FOLDER) else own(name)
+        return None
+
+    return read
+
+
+def _verified_files(origin: SiteSnapshot, folder: SiteFolder, pinned: bytes) -> dict[str, bytes]:
+    """Return what the store has verified, and the root documents before the pinned one.
+
+    Nothing else is asked for again: a host could answer with what was signed before, and by
+    keys that were replaced since.
+    """
+    signatures = origin.held.signatures
+    assert signatures is not None, "the store has verified them"
+    for read in (_known(origin, folder), origin.read_signature):
+        files = {**_roots_before(pinned, read), **signatures.files(pinned)}
+        rank = _verified_rank(files, pinned)
+        if rank is not None:
+            break
+    else:
+        raise TrustError(
+            f"the root documents before the one that is trusted, from {_FIRST_ROOT_NAME} on, "
+            "are not all there",
+            reason="missing",
+            url=origin.session.root.url,
+        )
+    there = _verified_rank(signed_files(_own(folder)) or {}, pinned)
+    if there is not None and there > rank:
+        raise TrustError(
+            "the site is older than the copy, which stays as it is",
+            reason="rollback",
+            url=origin.session.root.url,
+        )
+    return files
+
+
+def _roots_before(pinned: bytes, read: _Read) -> dict[str, bytes]:
+    last = version_of(pinned)
+    found: dict[str, bytes] = {}
+    for version in range(1, min(last, MOST_ROOT_DOCUMENTS)):
+        name = document_name(ROOT, version)
+        if (body := read(name)) is None:
+            break
+        found[name] = body
+    return {**found, document_name(ROOT, last): pinned}
+
+
+def _verified_rank(files: dict[str, bytes], pinned: bytes) -> tuple[int, int] | None:
+    """Return the versions of the last root document and of the timestamp.
+
+    None if these are no signatures from the first root document on, by the pinned one.
+    """
     from ...trust.chain import RootChain, SignedHead  # they import python-tuf, of an extra
 
+    if (first := files.get(_FIRST_ROOT_NAME)) is None:
+        return None
     try:
-        name, body = next(iter(files.items()))
-        chain = RootChain.of(body, name).followed(files.get)
-        SignedHead.read(chain.root, files.get)
+        chain = RootChain.of(first, _FIRST_ROOT_NAME).followed(files.get)
+        signed = SignedHead.read(chain.root, files.get)
     except IntegrityError as error:
         _LOG.info("the signatures of the site are not right: %s", error)
-        return False
-    return pinned in chain.bodies
+        return None
+    if pinned not in chain.bodies:
+        return None
+    return chain.root.version, signed.timestamp.signed.version
 
 
 def _warn_of_ends(files: dict[str, bytes]) -> None:

@@ -18,7 +18,17 @@ from ...index.blocks import named_documents
 from ...index.fields import key_problem
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
-from ...trust.layout import TIMESTAMP_NAME, TRUST_FOLDER, is_trust_name, trust_path
+from ...trust.documents import MOST_ROOT_DOCUMENTS, is_document
+from ...trust.layout import (
+    MOST_DOCUMENT_BYTES,
+    ROOT,
+    TIMESTAMP_NAME,
+    TRUST_FOLDER,
+    document_name,
+    is_trust_name,
+    root_version,
+    trust_path,
+)
 from ..documents.exports import EXPORTS
 from ..folder.data_path import DATA_PATH, fits
 from ..folder.retention import entry_files_of
@@ -152,6 +162,9 @@ class PushDestination:
     foreign_exports: frozenset[str]
     #: The bytes of the timestamp that is signed; None where there is none.
     timestamp: bytes | None
+    #: Hrefs of root documents that readers would follow from the last one of the site, and that
+    #: belong to keys which have nothing to do with it.
+    other_roots: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, target: Target, site: PushSource) -> PushDestination:
@@ -183,7 +196,8 @@ class PushDestination:
             timestamp = None
             if site.trust or note.signed:
                 timestamp = target.read(trust_path(TIMESTAMP_NAME))
-            if timestamp is not None:
+            has_same_keys = _has_first_root(target, site)
+            if timestamp is not None and has_same_keys:
                 documents |= note.signed
             return cls(
                 Index.from_entries({}) if index is None else index,
@@ -197,6 +211,7 @@ class PushDestination:
                 AboutChanges.compare(target, head, note, site),
                 _foreign_exports(target, note, site),
                 timestamp,
+                () if has_same_keys else tuple(_roots_beyond(target, site)),
             )
         except IndexFormatError as error:
             raise IndexFormatError(
@@ -225,6 +240,30 @@ class PushDestination:
     def keys_beside(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys, other than `keys`, whose values the target has."""
         return (self.note.left | frozenset(self.index)).difference(keys)
+
+
+def _has_first_root(target: Target, site: PushSource) -> bool:
+    # Names of root documents are no digests: a site that is signed anew begins with the same.
+    first = next((name for name in site.trust if root_version(name) is not None), None)
+    return first is None or _signature_at(target, first) == site.trust[first]
+
+
+def _roots_beyond(target: Target, site: PushSource) -> Iterator[str]:
+    last = max(version for name in site.trust if (version := root_version(name)) is not None)
+    for version in range(last + 1, last + 1 + MOST_ROOT_DOCUMENTS):
+        name = document_name(ROOT, version)
+        body = _signature_at(target, name)
+        if body is None or not is_document(body):
+            return
+        _LOG.warning("%s at the target is of other keys, and is removed", trust_path(name))
+        yield trust_path(name)
+
+
+def _signature_at(target: Target, name: str) -> bytes | None:
+    try:
+        return target.read(trust_path(name), most_bytes=MOST_DOCUMENT_BYTES)
+    except IndexFormatError:  # larger than any of ours
+        return None
 
 
 def _foreign_exports(target: Target, note: PushNote, site: PushSource) -> frozenset[str]:

@@ -39,6 +39,8 @@ class PushPlan:
     outdated: list[str]
     #: Those of them that block a new file or its folder, so that they go first.
     obstacles: list[str]
+    #: Root documents of other keys, which are removed before the timestamp is written.
+    other_roots: list[str]
     #: The note before the push, during it, after it, and after `outdated` is deleted.
     before: PushNote
     during: PushNote
@@ -88,6 +90,7 @@ class PushPlan:
                 *sorted(due),
             ],
             obstacles=[data + key for key in obstacles],
+            other_roots=list(old.other_roots),
             before=old.note,
             during=during,
             after=PushNote(
