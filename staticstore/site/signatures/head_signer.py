@@ -45,6 +45,7 @@ from ..folder.retention import forget, hrefs_of, named_by_entries
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
 from .new_document import end_of, is_signed_by, next_version, signed_by
+from .signing_note import SigningNote
 from .site_chain import chain_of_site, write_roots
 
 if TYPE_CHECKING:
@@ -79,14 +80,23 @@ class HeadSigner:
     signers : mapping of str to list of Signer
         Who signs the documents of a role.  Without those of the targets, only what is
         signed already can be prolonged.
+    note : SigningNote
+        What the keys have signed last.
 
     Notes
     -----
     For one thread, that holds the lock of the site for all but `open`.
     """
 
-    def __init__(self, folder: SiteFolder, chain: RootChain, signers: _SignersByRole) -> None:
+    def __init__(
+        self,
+        folder: SiteFolder,
+        chain: RootChain,
+        signers: _SignersByRole,
+        note: SigningNote,
+    ) -> None:
         self.chain = chain
+        self._note = note
         self._folder = folder
         self._trust = folder.root / TRUST_FOLDER
         self._read = read_trust(folder)
@@ -123,7 +133,7 @@ class HeadSigner:
         chain = chain_of_site(folder, keys)
         roles = (TARGETS, SNAPSHOT, TIMESTAMP) if publishes else (SNAPSHOT, TIMESTAMP)
         signers = {role: keys.enough_signers(chain.root, role) for role in roles}
-        return cls(folder, chain, signers)
+        return cls(folder, chain, signers, SigningNote(keys.path, folder))
 
     def follow(self, read: ReadTrust) -> bytes:
         """Return the signed head of the site where it is published; continue its versions.
@@ -190,12 +200,15 @@ class HeadSigner:
         Raises
         ------
         IntegrityError
-            What is signed is not complete, or not as it was signed: nothing is prolonged.
+            What is signed is not complete, not as it was signed, or older than what these keys
+            have signed last: nothing is prolonged.
         StoreError, OSError
             As of `prepare`.
         """
         self._check_chain()
-        self.prepare_again(SignedHead.read(self.chain.root, self._read))
+        signed = SignedHead.read(self.chain.root, self._read)
+        self._note.check(self.chain.root, signed.documents)
+        self.prepare_again(signed)
 
     def prepare_again(self, old: SignedHead, *, restarts: bool = False) -> None:
         """Sign the same head by all signers, and write all but the timestamp.
@@ -322,6 +335,7 @@ class HeadSigner:
         """
         old, new = self._old, self._new
         assert new is not None, "it was prepared"
+        self._note.write(self.chain.root, {TARGETS: new.targets, SNAPSHOT: new.snapshot})
         if old is not None and new.timestamp is old.timestamp:
             return
         path = self._trust / TIMESTAMP_NAME

@@ -8,6 +8,7 @@ readers are served before and after the moment at which the root document appear
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import time
@@ -42,6 +43,7 @@ from .key_folder import (
 from .new_document import end_of, signed_by
 from .publisher_key import PublisherKey
 from .renewal import open_signed
+from .signing_note import SigningNote
 from .site_chain import chain_of_site, write_roots
 
 __all__ = ["RotateReport", "rotate_keys"]
@@ -118,7 +120,12 @@ def rotate_keys(
     roles = _ROLES[name]
     with folder.locked():
         remove_leftovers(keys.path)
-        chain = chain_of_site(folder, keys)
+        chain, note = chain_of_site(folder, keys), SigningNote(keys.path, folder)
+        signed = None
+        with contextlib.suppress(StoreError):  # what is damaged is signed by the next publish
+            signed = SignedHead.read(chain.root, read_trust(folder))
+        if signed is not None:
+            note.check(chain.root, signed.documents)
         replaced = [] if same_keys else _replaced(chain.root, roles[0], lost)
         if len(uris) > len(replaced):
             raise StoreError(f"{len(replaced)} keys are replaced, and {len(uris)} new ones given")
@@ -143,7 +150,9 @@ def rotate_keys(
             new_signers: _Signers = {}
             for role in set(roles) & signers.keys():
                 new_signers[role] = [key.signer for key in made]
-            is_signed = _publish_root(folder, keys, (chain, newer), signers, new_signers)
+            is_signed = _publish_root(
+                folder, keys, (chain, newer), signers, new_signers, signed if signers else None
+            )
         except OSError as error:
             raise folder.write_error(error) from error
     place = trust_path(document_name(ROOT, newer.root.version))
@@ -194,6 +203,7 @@ def _publish_root(
     chains: tuple[RootChain, RootChain],
     signers: _Signers,
     new_signers: _Signers,
+    signed: SignedHead | None,
 ) -> bool:
     """Write the new root document, and what the new key signs; return whether all is signed.
 
@@ -201,17 +211,14 @@ def _publish_root(
     after that: if this is killed between, the next publish signs.
     """
     old, newer = chains
-    try:
-        signed = SignedHead.read(old.root, read_trust(folder)) if signers else None
-    except StoreError:
-        signed = None
     # By a stolen key or a wrong clock.  Readers drop what they know of a replaced renew key.
     restarts = signed is not None and SNAPSHOT in new_signers and _is_ahead(signed)
     with_old = not restarts and all(signers[role] for role in new_signers)
     both = {**signers}
     for role, those in new_signers.items():
         both[role] = [*signers[role], *those] if with_old else those
-    signing = HeadSigner(folder, old if with_old else newer, both)
+    note = SigningNote(keys.path, folder)
+    signing = HeadSigner(folder, old if with_old else newer, both, note)
 
     def write_root() -> None:
         *_, (name, body) = newer.named()
