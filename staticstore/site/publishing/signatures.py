@@ -13,7 +13,12 @@ from ...disk.file_system import read_regular
 from ...errors import StoreError, quoted
 from ...index.head import MOST_HEAD_BYTES
 from ...trust.layout import TIMESTAMP_NAME
-from ..folder.trust_files import check_trust_package, has_signatures, remove_signatures
+from ..folder.trust_files import (
+    check_no_keys,
+    check_trust_package,
+    has_signatures,
+    remove_signatures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +77,8 @@ class Signatures:
         Raises
         ------
         StoreError
-            The site is signed and neither is given; a key is missing or locked; or
-            python-tuf is not installed.
+            The site is signed and neither is given; a key is missing or locked; private
+            keys are in the site; or python-tuf is not installed.
         IntegrityError
             The site is signed with other keys.
         ValueError
@@ -81,6 +86,7 @@ class Signatures:
         """
         if keys is not None and unsign:
             raise ValueError("sign and unsign are two things: give one")
+        check_no_keys(folder)
         if keys is None or dry_run:
             if keys is None and not unsign and not dry_run and has_signatures(folder):
                 raise StoreError(

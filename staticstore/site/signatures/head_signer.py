@@ -44,7 +44,7 @@ from ...trust.layout import (
 from ..folder.retention import forget, hrefs_of, named_by_entries
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
-from .new_document import end_of, is_signed_by, next_version, signed_by
+from .new_document import end_of, is_signed_by, next_version, seconds_ahead, signed_by
 from .signing_note import SigningNote
 from .site_chain import chain_of_site, write_roots
 
@@ -270,7 +270,7 @@ class HeadSigner:
     def _is_fresh(self) -> bool:
         # Its version says when it was signed.
         assert self._old is not None, "it was asked for"
-        return time.time() - self._old.timestamp.signed.version < _FRESH_SECONDS
+        return -seconds_ahead(self._old.timestamp.signed.version) < _FRESH_SECONDS
 
     def _version(self, role: str) -> int:
         known = [one for one in (self._old, self._elsewhere) if one and not self._restarts]
@@ -284,7 +284,7 @@ class HeadSigner:
     def _check_clock(self) -> None:
         if self._old is None or self._restarts:
             return
-        ahead = self._old.timestamp.signed.version - time.time()
+        ahead = seconds_ahead(self._old.timestamp.signed.version)
         if ahead > LIFETIME_SECONDS[TIMESTAMP]:
             raise StoreError(
                 "the clock of this machine is behind the last signature of the site by "
@@ -372,7 +372,7 @@ class HeadSigner:
         parts = [self.chain.root, *(document.signed for document in new)]
         warnings = ending_warnings(map(Lifetime.of, parts), time.time())
         if self._old is not None:
-            ahead = self._old.timestamp.signed.version - time.time()
+            ahead = seconds_ahead(self._old.timestamp.signed.version)
             if ahead > _CLOCK_SECONDS:
                 warnings.append(
                     "the clock of this machine is behind the last signature of the site by "

@@ -82,7 +82,8 @@ def check_outside_sites(folder: Path, site: Path | None = None) -> None:
     Parameters
     ----------
     folder : Path
-        The folder of the keys; links in its path are followed.
+        The folder of the keys.  Both the path as it is given and the one to which links in
+        it lead must be outside: web servers follow links.
     site : Path, optional
         A site's folder, perhaps not yet published.
 
@@ -91,14 +92,23 @@ def check_outside_sites(folder: Path, site: Path | None = None) -> None:
     StoreError
         It is in a site.
     """
-    real = Path(os.path.realpath(folder))
-    known = None if site is None else Path(os.path.realpath(site))
-    for above in (real, *real.parents):
-        if above == known or any(os.path.lexists(above / name) for name in _SITE_NAMES):
+    real, given = Path(os.path.realpath(folder)), Path(os.path.abspath(folder))
+    known = None if site is None else _identity(site)
+    for above in dict.fromkeys((real, *real.parents, given, *given.parents)):
+        is_known = known is not None and _identity(above) == known
+        if is_known or any(os.path.lexists(above / name) for name in _SITE_NAMES):
             raise StoreError(
                 f"{quoted(str(folder))} is inside the site {quoted(str(above))}, and would be "
                 "published with it: keep keys elsewhere"
             )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    # The same in every spelling, on a disk that ignores case, for instance.
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
 
 
 class KeyFolder:

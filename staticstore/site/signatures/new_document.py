@@ -14,7 +14,9 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from ...errors import StoreError, raise_alone
 from ...trust.layout import LIFETIME_SECONDS, ROOT
 
-__all__ = ["end_of", "is_signed_by", "next_version", "signed_by"]
+__all__ = ["end_of", "is_signed_by", "next_version", "seconds_ahead", "signed_by"]
+
+_MOST_VERSION = 10**16
 
 _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
@@ -39,6 +41,14 @@ def next_version(last: int) -> int:
     So whoever does not know the last version, as in a fresh checkout, still gets a higher one.
     """
     return max(last + 1, int(time.time()))
+
+
+def seconds_ahead(version: int) -> float:
+    """Return by how many seconds a version, which is a time, is ahead of the clock.
+
+    A thief of a key may sign an integer that no float has: at most 10**16 counts.
+    """
+    return min(version, _MOST_VERSION) - time.time()
 
 
 def signed_by(signed: _T, signers: Iterable[Signer]) -> Metadata[_T]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ from .key_folder import (
     key_file_name,
     passphrase_bytes,
 )
-from .new_document import end_of, signed_by
+from .new_document import end_of, seconds_ahead, signed_by
 from .publisher_key import PublisherKey
 from .renewal import open_signed
 from .signing_note import SigningNote
@@ -237,5 +236,4 @@ def _publish_root(
 
 
 def _is_ahead(signed: SignedHead) -> bool:
-    ahead = signed.timestamp.signed.version - time.time()
-    return ahead > LIFETIME_SECONDS[TIMESTAMP]
+    return seconds_ahead(signed.timestamp.signed.version) > LIFETIME_SECONDS[TIMESTAMP]

@@ -172,13 +172,14 @@ def test_h9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
     reader.check(published)
 
 
+@pytest.mark.parametrize("version", [2**53, 10**400])
 def test_h9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation(
-    published: Path, keys: KeyFolder, reader: Reader
+    published: Path, keys: KeyFolder, reader: Reader, version: int
 ) -> None:
     path = published / "trust" / "timestamp.json"
     (signer,) = keys.signers(keys.chain().root, SNAPSHOT)
     timestamp: Metadata[Timestamp] = Metadata.from_bytes(path.read_bytes())
-    timestamp.signed.version = 2**53
+    timestamp.signed.version = version
     timestamp.sign(signer)
     path.write_bytes(timestamp.to_bytes())
     with pytest.raises(StoreError, match="keys rotate renew"):
