@@ -148,6 +148,15 @@ class VerifiedHead(NamedTuple):
         return next(one.version for one in self.lifetimes if one.role == ROOT)
 
     @property
+    def rank(self) -> tuple[int, int]:
+        """How new this is, to compare what several roots of one site have.
+
+        A timestamp counts only among those under the same root document: an older one may
+        be by a key that was stolen, and replaced since.
+        """
+        return self.root_version, self.version
+
+    @property
     def expires(self) -> float:
         """When the first document expires, in seconds since 1970."""
         return min(one.expires for one in self.lifetimes)

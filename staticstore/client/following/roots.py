@@ -317,7 +317,7 @@ class SignedFollower(EqualRootsFollower):
             return root, sighting
         answers = self._look(deadline)
         found = [(root, one) for root, one in answers.items() if isinstance(one, Sighting)]
-        return max(found, key=lambda one: _signed_head(one[0]).version)
+        return max(found, key=lambda one: _signed_head(one[0]).rank)
 
     def _signed(self, root: RootReader, held: Held) -> Held:
         source = None if root is self._roots[0] else root.session.root.url
