@@ -78,9 +78,8 @@ class Held:
     is_derived: bool = False
     #: Of how many documents it was made, in a foreign format.
     documents: int | None = None
-    #: When the signatures of the head expire, in seconds since 1970; None without signatures.
+    #: The signatures of the head, and when they expire (seconds since 1970); None without them.
     expires: float | None = None
-    #: The signatures of the head; None if it was taken without them.
     signatures: TrustState | None = None
 
     @property

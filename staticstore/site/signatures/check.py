@@ -14,7 +14,7 @@ from ...trust.documents import Lifetime, ending_warnings
 from ...trust.layout import ROOT, TRUST_FOLDER, document_name, root_version, trust_path
 from ..folder.trust_files import read_trust, signature_names
 from .key_folder import KeyFolder
-from .signing_note import SigningNote
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_signatures(
         signed = SignedHead.read(chain.root, read_trust(folder))
         if sign is not None:
             keys = sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
-            SigningNote(keys.path, folder).check(chain.root, signed.documents)
+            SignatureNote(keys.path, folder).check(chain.root, signed.documents)
     except StoreError as error:
         return SignatureReport([(TRUST_FOLDER, str(error))], [])
     try:

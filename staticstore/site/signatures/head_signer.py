@@ -45,7 +45,7 @@ from ..folder.retention import forget, hrefs_of, named_by_entries
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
 from .new_document import end_of, is_signed_by, next_version, seconds_ahead, signed_by
-from .signing_note import SigningNote
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site, write_roots
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class HeadSigner:
     signers : mapping of str to list of Signer
         Who signs the documents of a role.  Without those of the targets, only what is
         signed already can be prolonged.
-    note : SigningNote
+    note : SignatureNote
         What the keys have signed last.
 
     Notes
@@ -93,7 +93,7 @@ class HeadSigner:
         folder: SiteFolder,
         chain: RootChain,
         signers: _SignersByRole,
-        note: SigningNote,
+        note: SignatureNote,
     ) -> None:
         self.chain = chain
         self._note = note
@@ -133,7 +133,7 @@ class HeadSigner:
         chain = chain_of_site(folder, keys)
         roles = (TARGETS, SNAPSHOT, TIMESTAMP) if publishes else (SNAPSHOT, TIMESTAMP)
         signers = {role: keys.enough_signers(chain.root, role) for role in roles}
-        return cls(folder, chain, signers, SigningNote(keys.path, folder))
+        return cls(folder, chain, signers, SignatureNote(keys.path, folder))
 
     def follow(self, read: ReadTrust) -> bytes:
         """Return the signed head of the site where it is published; continue its versions.

@@ -7,7 +7,7 @@
     publish-<key id>.pem                signs what is published
     renew-<key id>.pem                  signs that it is current; may live in a timer
     elsewhere.json                      the URIs of keys that are elsewhere, by key id
-    signed.json                         what was signed last: see `SigningNote`
+    signed.json                         what was signed last: see `SignatureNote`
 
 A private key is found by the id that the root document gives, so files can be moved
 to other machines and other folders; the names are cut to 16 digits of the id.

@@ -42,7 +42,7 @@ from .key_folder import (
 from .new_document import end_of, seconds_ahead, signed_by
 from .publisher_key import PublisherKey
 from .renewal import open_signed
-from .signing_note import SigningNote
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site, write_roots
 
 __all__ = ["RotateReport", "rotate_keys"]
@@ -119,7 +119,7 @@ def rotate_keys(
     roles = _ROLES[name]
     with folder.locked():
         remove_leftovers(keys.path)
-        chain, note = chain_of_site(folder, keys), SigningNote(keys.path, folder)
+        chain, note = chain_of_site(folder, keys), SignatureNote(keys.path, folder)
         signed = None
         with contextlib.suppress(StoreError):  # what is damaged is signed by the next publish
             signed = SignedHead.read(chain.root, read_trust(folder))
@@ -216,7 +216,7 @@ def _publish_root(
     both = {**signers}
     for role, those in new_signers.items():
         both[role] = [*signers[role], *those] if with_old else those
-    note = SigningNote(keys.path, folder)
+    note = SignatureNote(keys.path, folder)
     signing = HeadSigner(folder, old if with_old else newer, both, note)
 
     def write_root() -> None:

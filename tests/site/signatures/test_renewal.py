@@ -145,7 +145,7 @@ def test_a_folder_of_keys_that_cannot_be_written_prolongs(
     def atomic_file(path: Path, **options: object) -> object:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("staticstore.site.signatures.signing_note.atomic_file", atomic_file)
+    monkeypatch.setattr("staticstore.site.signatures.signature_note.atomic_file", atomic_file)
     before = documents(published)
     renew(published, timer)
     assert changed(published, before) == {"timestamp.json"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["SigningNote"]
+__all__ = ["SignatureNote"]
 
 _NAME = "signed.json"
 _MOST_BYTES = 1 << 20
@@ -36,7 +36,7 @@ _LOG = logging.getLogger("staticstore.site")
 _Documents = Mapping[str, "Metadata[Any]"]
 
 
-class SigningNote:
+class SignatureNote:
     """The versions that the keys of a folder have signed last of a site.
 
     Parameters
