@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,13 +77,16 @@ def test_a_site_that_is_signed_anew_replaces_the_root_documents_at_its_host(
 
 
 def test_a_push_of_an_older_state_does_not_hide_that_keys_were_replaced(
-    site: SignedSite, tmp_path: Path
+    site: SignedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(site.root, old)
     site.write_root()
     push(site.root, tmp_path / "host")
-    push(old, tmp_path / "host")
+    now = time.time()
+    for days in (0, 2, 4):
+        monkeypatch.setattr(time, "time", partial(float, now + days * 86400))
+        push(old, tmp_path / "host", delete=True)
     assert (tmp_path / "host" / "trust" / "2.root.json").exists()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
-from ...trust.layout import TIMESTAMP_NAME, trust_path
+from ...trust.layout import TIMESTAMP_NAME, TRUST_FOLDER, root_version, trust_path
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
 from ..folder.retention import KEPT_SECONDS, entry_files_of
@@ -150,6 +150,8 @@ def _note_during(
     writing = documents | {one.href for one in stages[0]}
     # An uploaded document counts as forgotten until a head names it.
     going = (old.named() - {one.href for one in site.digest_named()}) | documents
+    # An older state of the site may lack the newest, which readers need to follow.
+    going = {href for href in going if root_version(href.removeprefix(f"{TRUST_FOLDER}/")) is None}
     return PushNote(
         overwritten=note.overwritten | frozenset(key for key in touched if key in index),
         left=old.keys_beside(site.index) | frozenset(site.index).difference(index),
