@@ -44,6 +44,7 @@ from staticstore.errors import (
     NotConnectedError,
     TransportError,
     TransportTimeout,
+    TrustError,
 )
 from staticstore.processes import PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -616,6 +617,7 @@ ERRORS: list[StoreError] = [
     InvalidKeyError("m", key="k"),
     IndexFormatError("m", url="http://h/p"),
     IntegrityError("m", expected=1, actual="ab", key="k"),
+    TrustError("m", reason="rollback", url="http://h/p"),
     TransportError("m", url="http://h/p"),
     TransportTimeout("m", key="k", url="http://h/p"),
     HTTPStatusError("m", retry_after=2.5, status=503),
