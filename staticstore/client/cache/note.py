@@ -19,7 +19,7 @@ from .folder import NOTE
 __all__ = ["Note", "read_note"]
 
 _FORMAT = "staticstore-cached-index/2"
-_MOST_NOTE_BYTES = 1 << 20
+_MOST_NOTE_BYTES = 8 << 20  # with the signatures, of which a site can have many root documents
 
 
 class Note(NamedTuple):

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import time
-from pathlib import Path
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ...disk.atomic import is_link
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from .site_folder import SiteFolder
 
+# In so many folders keys are looked for, from the site's own on; most sites have none beside data/.
+_MOST_FOLDERS = 200
 # As `key_file_name` makes it.
 _KEY_NAME = re.compile(r"(?:root|publish|renew)-[0-9a-f]{16}\.pem\Z")
 
@@ -64,7 +66,7 @@ def signature_names(folder: SiteFolder) -> list[str]:
 
 
 def check_no_keys(folder: SiteFolder) -> None:
-    """Check that no private keys of a publisher are in a site's folder, or in a folder there.
+    """Check that no private keys of a publisher are in a site's folder, or in folders there.
 
     A web server would serve them.  Those in ``data/`` are withheld by what they hold.
 
@@ -73,19 +75,23 @@ def check_no_keys(folder: SiteFolder) -> None:
     StoreError
         There are; links are followed, as web servers follow them.
     """
-    own = {*DIGEST_FOLDERS, *ENTRY_FOLDERS, TRUST_FOLDER, folder.private.name}
-    folders = [folder.root]
-    with contextlib.suppress(OSError), os.scandir(folder.root) as found:
-        folders += [Path(one.path) for one in found if one.name not in own and one.is_dir()]
-    for place in folders:
-        if place == folder.data:
+    own = {*DIGEST_FOLDERS, *ENTRY_FOLDERS, TRUST_FOLDER, folder.private.name, ".git"}
+    seen = {os.path.realpath(folder.data)}
+    waiting = deque([os.fspath(folder.root)])
+    while waiting and len(seen) <= _MOST_FOLDERS:
+        place = waiting.popleft()
+        if (real := os.path.realpath(place)) in seen:  # by a link, perhaps one to a folder above
             continue
-        with contextlib.suppress(OSError):
-            if any(map(_KEY_NAME.match, os.listdir(place))):
-                raise StoreError(
-                    f"{quoted(str(place))} is inside the site {quoted(str(folder.root))}, and its "
-                    "private keys would be published with it: keep keys elsewhere"
-                )
+        seen.add(real)
+        with contextlib.suppress(OSError), os.scandir(place) as found:
+            for one in found:
+                if _KEY_NAME.match(one.name):
+                    raise StoreError(
+                        f"{quoted(place)} is inside the site {quoted(str(folder.root))}, and its "
+                        "private keys would be published with it: keep keys elsewhere"
+                    )
+                if one.name not in own and one.is_dir():
+                    waiting.append(one.path)
 
 
 def has_signatures(folder: SiteFolder) -> bool:

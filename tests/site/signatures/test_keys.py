@@ -92,7 +92,7 @@ def test_h3_a_link_in_a_site_that_leads_to_the_keys_is_in_the_site(
     assert not (site / "index.json").exists()
 
 
-@pytest.mark.parametrize("place", ["keys", "."])
+@pytest.mark.parametrize("place", ["keys", ".", "private/all/keys"])
 def test_h3_a_site_that_is_made_above_keys_is_not_published(
     tmp_path: Path, site: Path, place: str
 ) -> None:
