@@ -335,13 +335,16 @@ class HeadSigner:
         """
         old, new = self._old, self._new
         assert new is not None, "it was prepared"
+        is_same = old is not None and new.timestamp is old.timestamp
+        if not is_same:
+            path = self._trust / TIMESTAMP_NAME
+            # Most timestamps have one length: see `later_than`.
+            with atomic_file(path, modified=later_than(path)) as file:
+                file.write(new.timestamp.to_bytes())
+        # Not before it: what a killed run has left would count as put back.
         self._note.write(self.chain.root, {TARGETS: new.targets, SNAPSHOT: new.snapshot})
-        if old is not None and new.timestamp is old.timestamp:
+        if is_same:
             return
-        path = self._trust / TIMESTAMP_NAME
-        # Most timestamps have one length: see `later_than`.
-        with atomic_file(path, modified=later_than(path)) as file:
-            file.write(new.timestamp.to_bytes())
         current = {document_name(one.signed.type, one.signed.version) for one in new}
         current.add(self._head_name)
         if old is not None:

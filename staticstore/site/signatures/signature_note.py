@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...disk.atomic import atomic_file
+from ...disk.atomic import atomic_file, remove_leftovers
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, IntegrityError, quoted, reason_of
 from ...index import codec
@@ -79,17 +79,23 @@ class SignatureNote:
                 )
 
     def write(self, root: Root, documents: _Documents) -> None:
-        """Note what is signed now; a folder of keys that cannot be written stays as it is."""
+        """Note what is signed now; warn if the folder of keys cannot be written."""
         known, now = self._read(), _versions(root, documents)
         if known.pop(self._site, None) == now:
             return
         known[self._site] = now
         body = codec.encode(dict(list(known.items())[-_MOST_SITES:])) + b"\n"
         try:
+            remove_leftovers(self._path.parent)
             with atomic_file(self._path, mode=0o600) as file:
                 file.write(body)
         except OSError as error:
-            _LOG.info("%s cannot be written: %s", quoted(str(self._path)), reason_of(error))
+            _LOG.warning(
+                "%s cannot be written (%s): nothing would notice an older state of the site that "
+                "somebody puts back",
+                quoted(str(self._path)),
+                reason_of(error),
+            )
 
     def _read(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, IndexFormatError):

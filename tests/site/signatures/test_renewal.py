@@ -139,8 +139,11 @@ def test_h13_another_site_has_versions_of_its_own(
     renew(old, keys)
 
 
-def test_a_folder_of_keys_that_cannot_be_written_prolongs(
-    published: Path, timer: KeyFolder, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_of_keys_that_cannot_be_written_prolongs_with_a_warning(
+    published: Path,
+    timer: KeyFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def atomic_file(path: Path, **options: object) -> object:
         raise PermissionError(13, "Permission denied")
@@ -149,6 +152,7 @@ def test_a_folder_of_keys_that_cannot_be_written_prolongs(
     before = documents(published)
     renew(published, timer)
     assert changed(published, before) == {"timestamp.json"}
+    assert "signed.json" in caplog.text
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"/": 7}', b"\xff", b"{" * 10_000])
