@@ -16,7 +16,7 @@ _MOST_FRAMES = 64  # the rest of the document is copied for each
 
 
 def is_compressed(body: bytes) -> bool:
-    """Return whether a document begins as a frame of Zstandard (RFC 8878, section 3.1.1)."""
+    """Return whether a document begins as a frame of Zstandard (RFC 8878, 3.1.1)."""
     return body.startswith(_MAGIC)
 
 

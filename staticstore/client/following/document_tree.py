@@ -28,10 +28,9 @@ from ...transport.http.document import Absent
 from ...transport.http.elsewhere import Location, locate, placed_url
 from ...transport.http.failures import status_error
 from ...transport.http.root import origin_of
-from .budget import Budget
 from .current_document import CurrentDocument
 from .documents import excerpt_of
-from .many_documents import Received, ask_many, received
+from .many_documents import Budget, Received, ask_many, received
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
@@ -373,7 +372,7 @@ class DocumentTree:
 
 
 def _moved(body: bytearray) -> bytes:
-    """Return the bytes, and empty the array meanwhile: a large document is not held twice."""
+    """Return the bytes and empty the array, without holding both whole."""
     moved, piece = io.BytesIO(bytes(len(body))), tuning.DOCUMENT_PIECE_BYTES
     while body:  # from the end, where an array gives memory back
         moved.seek(max(0, len(body) - piece))
