@@ -30,7 +30,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.store import StaticStore, site_snapshot
@@ -242,7 +241,7 @@ def mirror(
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
     data_path = origin.values.data_path
-    folder = SiteFolder(Path(directory), data_path if fits(data_path) else DATA_PATH)
+    folder = SiteFolder.at(directory, data_path if fits(data_path) else DATA_PATH)
     folder.check_links(*itertools.accumulate(folder.data_path[:-1].split("/"), "{}/{}".format))
     try:
         if keys is None and not origin.is_foreign:
