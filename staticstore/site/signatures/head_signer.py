@@ -270,7 +270,7 @@ class HeadSigner:
     def _is_fresh(self) -> bool:
         # Its version says when it was signed.
         assert self._old is not None, "it was asked for"
-        return -seconds_ahead(self._old.timestamp.signed.version) < _FRESH_SECONDS
+        return time.time() - _FRESH_SECONDS < self._old.timestamp.signed.version
 
     def _version(self, role: str) -> int:
         known = [one for one in (self._old, self._elsewhere) if one and not self._restarts]
@@ -284,7 +284,7 @@ class HeadSigner:
     def _check_clock(self) -> None:
         if self._old is None or self._restarts:
             return
-        ahead = seconds_ahead(self._old.timestamp.signed.version)
+        ahead = seconds_ahead(self._old)
         if ahead > LIFETIME_SECONDS[TIMESTAMP]:
             raise StoreError(
                 "the clock of this machine is behind the last signature of the site by "
@@ -376,7 +376,7 @@ class HeadSigner:
         parts = [self.chain.root, *(document.signed for document in new)]
         warnings = ending_warnings(map(Lifetime.of, parts), time.time())
         if self._old is not None:
-            ahead = seconds_ahead(self._old.timestamp.signed.version)
+            ahead = seconds_ahead(self._old)
             if ahead > _CLOCK_SECONDS:
                 warnings.append(
                     "the clock of this machine is behind the last signature of the site by "

@@ -12,6 +12,7 @@ from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from ...errors import StoreError, raise_alone
+from ...trust.chain import SignedHead
 from ...trust.layout import LIFETIME_SECONDS, ROOT
 
 __all__ = ["end_of", "is_signed_by", "next_version", "seconds_ahead", "signed_by"]
@@ -34,11 +35,13 @@ def next_version(last: int) -> int:
     return max(last + 1, int(time.time()))
 
 
-def seconds_ahead(version: int) -> float:
-    """Return by how many seconds a version, which is a time, is ahead of the clock.
+def seconds_ahead(signed: SignedHead) -> float:
+    """Return by how many seconds what the renew key has signed last is ahead of the clock.
 
-    A thief of a key may sign an integer that no float has: at most 10**16 counts.
+    Versions are times.  A thief of the key may sign an integer that no float has, and either
+    document: at most 10**16 counts, which has more digits than the name of a document may.
     """
+    version = max(signed.snapshot.signed.version, signed.timestamp.signed.version)
     return min(version, _MOST_VERSION) - time.time()
 
 

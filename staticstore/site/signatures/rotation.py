@@ -236,4 +236,4 @@ def _publish_root(
 
 
 def _is_ahead(signed: SignedHead) -> bool:
-    return seconds_ahead(signed.timestamp.signed.version) > LIFETIME_SECONDS[TIMESTAMP]
+    return seconds_ahead(signed) > LIFETIME_SECONDS[TIMESTAMP]
