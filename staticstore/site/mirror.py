@@ -247,6 +247,11 @@ def mirror(
         if keys is None and not origin.is_foreign:
             asked = read_mirror_note(folder).asked
             origin, signatures, asked = with_signed_head(origin, folder, asked)
+        elif origin.pinned is not None and not is_whole:
+            _LOG.warning(
+                "the copy of a part is verified now, but has no signatures: read it without a "
+                "root file (trust, --trust), or mirror the whole site"
+            )
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == []:
             shown = first_few(list(map(quoted, patterns))) if patterns else "the conditions"
