@@ -203,10 +203,56 @@ def test_a_part_has_no_signatures_and_says_so(
 def test_forged_signatures_are_not_copied(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
     store = opened()
     body = signatures(site.root)["1.targets.json"].replace(b"sha256", b"sha25x")
+    right = signatures(site.root)
     site.restore({"1.targets.json": body})
-    with pytest.raises(TrustError):
+    mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == right
+
+
+def test_an_older_state_that_is_served_after_the_poll_is_not_copied(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """It may have been signed by a key that was stolen, and replaced since."""
+    old = site.copy()
+    site.publish({"a.txt": b"two"})
+    store = opened()
+    site.restore(old)
+    with pytest.raises(TrustError) as caught:
         mirror(store, tmp_path / "copy")
+    assert caught.value.reason == "rollback"
     assert signatures(tmp_path / "copy") == {}
+
+
+def test_the_copy_is_the_memory_of_a_mirror_without_a_cache(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    old = site.files()
+    site.publish({"a.txt": b"two"})
+    mirror(opened(), tmp_path / "copy")
+    before = signatures(tmp_path / "copy")
+    for name, body in old.items():
+        (site.root / name).write_bytes(body)
+    with pytest.raises(TrustError) as caught:
+        mirror(opened(), tmp_path / "copy")
+    assert caught.value.reason == "rollback"
+    assert signatures(tmp_path / "copy") == before
+    assert (tmp_path / "copy" / "data" / "a.txt").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("verifies", [False, True])
+def test_a_site_that_is_signed_anew_replaces_the_root_documents_of_its_copy(
+    site: SignedSite, opened: Opened, tmp_path: Path, verifies: bool
+) -> None:
+    """With keys that have nothing to do with those before, and fewer root documents."""
+    site.write_root()
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    again = SignedSite(tmp_path / "again")
+    with opened(again.root, trust=again.pinned) if verifies else plain(again.root) as store:
+        mirror(store, tmp_path / "copy", force=True)
+    assert signatures(again.root).items() <= signatures(tmp_path / "copy").items()
+    assert "2.root.json" not in signatures(tmp_path / "copy")
+    assert list(opened(tmp_path / "copy", trust=again.pinned)) == ["a.txt"]
 
 
 def test_half_of_the_signatures_is_not_copied(

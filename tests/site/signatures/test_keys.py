@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from staticstore import publish
+from staticstore import publish, serve
 from staticstore.errors import IntegrityError, StoreError
 from staticstore.site.signatures.key_folder import KeyFolder, key_file_name
 from staticstore.site.signatures.new_keys import make_keys
@@ -78,6 +79,48 @@ def test_h3_keys_inside_a_site_that_is_not_published_yet_do_not_sign_it(site: Pa
     with pytest.raises(StoreError, match="inside the site"):
         publish(site, sign=opened(site / "keys"))
     assert not (site / "index.json").exists()
+
+
+def test_h3_a_link_in_a_site_that_leads_to_the_keys_is_in_the_site(
+    site: Path, keys: KeyFolder
+) -> None:
+    """Web servers follow it."""
+    (site / "link").symlink_to(keys.path)
+    for folder in (opened(site / "link"), keys):
+        with pytest.raises(StoreError, match="published with"):
+            publish(site, sign=folder)
+    with pytest.raises(StoreError, match="keep keys elsewhere"):
+        publish(site)
+    assert not (site / "index.json").exists()
+
+
+@pytest.mark.parametrize("place", ["keys", ".", "private/all/keys"])
+def test_h3_a_site_that_is_made_above_keys_is_not_published(
+    tmp_path: Path, site: Path, place: str
+) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE])
+    shutil.copytree(tmp_path / "keys", site / place, dirs_exist_ok=True)
+    for show in (publish, serve):
+        with pytest.raises(StoreError, match="keep keys elsewhere"):
+            show(site)
+    assert not (site / "index.json").exists()
+
+
+def test_h3_a_site_that_contains_itself_by_a_link_is_published(site: Path) -> None:
+    (site / "self").symlink_to(site)
+    publish(site)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "/no/such/file"])
+def test_h4_the_uri_of_a_file_that_is_none_is_not_read(
+    site: Path, keys: KeyFolder, path: str
+) -> None:
+    publish(site, sign=keys)
+    (keyid,) = keys.chain().root.roles[TARGETS].keyids
+    publish_key(keys).unlink()
+    (keys.path / "elsewhere.json").write_text(json.dumps({keyid: f"file2:{path}"}))
+    with pytest.raises(StoreError, match="cannot be read"):
+        publish(site, sign=opened(keys.path))
 
 
 def test_h3_keys_are_not_made_in_a_folder_that_has_something(tmp_path: Path) -> None:

@@ -420,14 +420,17 @@ def test_h11_a_fresh_checkout_does_not_sign_what_a_host_invents(
     assert not (checkout / "index.json").exists()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
 def test_h11_the_head_that_is_signed_there_counts_and_not_the_published_one(
-    published: Path, keys: KeyFolder, tmp_path: Path
+    published: Path, keys: KeyFolder, tmp_path: Path, is_there: bool
 ) -> None:
     checkout = fresh(tmp_path, published)
     head = Head.parse((published / "index.head.json").read_bytes())
     forged = (published / "index.head.json").read_bytes()
     forged = forged.replace(head.lineage.encode(), b"f" * 32)
     (published / "index.head.json").write_bytes(forged)
+    if not is_there:
+        (published / "index.head.json").unlink()
     with serve(published, port=0) as server:
         publish(checkout, after=server.url, sign=keys)
     assert Head.parse((checkout / "index.head.json").read_bytes()).lineage == head.lineage
