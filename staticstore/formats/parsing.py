@@ -16,6 +16,7 @@ from ..index import codec
 from ..index.fields import are_keys, key_problem
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
 from . import Document, Entry, Link, Read, known_form, reader_of
+from .zstandard import BoundedDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,8 @@ def parse(
     root_url : str
         The root of the store, to which the places of values are relative.
     check_size : callable, optional
-        Called with the bytes of all entries so far, now and then; it raises if they are too many.
+        Called with the bytes of all entries so far, now and then, and with those of a document
+        that is decompressed; it raises if they are too many.
 
     Raises
     ------
@@ -80,6 +82,8 @@ def parse(
     -----
     An entry takes one to three microseconds.  benchmark: formats
     """
+    if check_size is not None:
+        document = BoundedDocument.of(document, check_size)
     try:
         found = _Reading(document, root_url, check_size or (lambda count: None)).parsed(read)
     except Exception as error:
@@ -118,7 +122,7 @@ class _Reading:
     def parsed(self, read: Read) -> ParsedDocument:
         """Read the document."""
         entries: dict[str, Raw] = {}
-        unchecked: list[str] = []
+        unchecked: list[str] | None = None  # all, as long as none is a mapping
         links: list[Link] = []
         size = checked = 0
         kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
@@ -135,10 +139,12 @@ class _Reading:
                     if type(metadata) is not kind:  # they are mostly of one
                         kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
                     if is_mapping:
+                        unchecked = list(entries) if unchecked is None else unchecked
                         raw = self._encoded(metadata, place)
                     elif issubclass(kind, _RAW):
                         raw = metadata if place is None else _spliced(metadata, place)
-                        unchecked.append(key)
+                        if unchecked is not None:
+                            unchecked.append(key)
                     else:
                         text = f"its metadata are a mapping or bytes, not {kind.__name__}"
                         raise TypeError(text)
@@ -164,8 +170,9 @@ class _Reading:
             del entries[key]
         if self._left_out > MOST_PROBLEMS:
             self._warnings.append(f"{self._left_out - MOST_PROBLEMS} more entries are left out")
-        # Otherwise none is there twice, or no longer there.  benchmark: conda
-        if self._left_out or len(unchecked) != len(entries):
+        if unchecked is None:  # which is not made beside all else.  benchmark: conda
+            unchecked = list(entries)
+        elif unchecked:  # some may be there twice, or no longer there
             unchecked = list({key: None for key in unchecked if key in entries})
         return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
 
