@@ -31,12 +31,15 @@ MOST_PROBLEMS = 100
 _REASON_CHARACTERS = 300
 _CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
-# References that `href_problem` accepts at a glance.
-_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+# References that `href_problem` accepts at a glance.  A set with `\w` takes half as long again.
+_PLAIN_HREF = re.compile(
+    r"(?:https://[A-Za-z0-9_.-]+/)?(?!//)[A-Za-z0-9_.~!$&'()*+,;=@%/-]{1,1500}"
+)
 _PLAIN_CHARACTERS = 1500
-_PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
 # The text of an entry.
 _RAW = (msgspec.Raw, bytes, bytearray, memoryview)
+_OPEN, _CLOSE, _SPACE = b"{} "
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -126,7 +129,7 @@ class _Reading:
         links: list[Link] = []
         size = checked = 0
         kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
-        is_mapping = False
+        is_mapping = is_raw = False
         raw: Raw
         metadata: Any  # since a type checker does not see what `is_mapping` means
         for item in read(self._document):
@@ -138,10 +141,11 @@ class _Reading:
                     place = self._place(key, href) if self._prefix or href is not None else None
                     if type(metadata) is not kind:  # they are mostly of one
                         kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
+                        is_raw = issubclass(kind, _RAW)
                     if is_mapping:
                         unchecked = list(entries) if unchecked is None else unchecked
                         raw = self._encoded(metadata, place)
-                    elif issubclass(kind, _RAW):
+                    elif is_raw:
                         raw = metadata if place is None else _spliced(metadata, place)
                         if unchecked is not None:
                             unchecked.append(key)
@@ -240,12 +244,18 @@ def _prefix(url: str, root_url: str) -> str:
 
 def _spliced(raw: Raw, place: str) -> bytes:
     """Return an object with its place as the last member, the one that counts."""
-    text = bytes(raw).rstrip()
-    members = text[1:-1]
-    if not (text.startswith(b"{") and text.endswith(b"}")):
-        return text  # no object, which is noticed when it is decoded
-    comma = b"" if not members or members.isspace() else b","
-    return b'{%b%b"placed":{"href":%b}}' % (members, comma, codec.encode(place))
+    text = bytes(raw)
+    is_plain = len(text) > 2 and text[0] == _OPEN and text[-1] == _CLOSE
+    if is_plain and _SPACE < text[-2] != _OPEN:  # as nearly all
+        members = text[:-1]
+    else:
+        text = text.rstrip()
+        if not (text.startswith(b"{") and text.endswith(b"}")):
+            return text  # no object, which is noticed when it is decoded
+        members = text[:-1].rstrip()
+    comma = b"" if members == b"{" else b","
+    # Half the time of a format with `%`.  benchmark: stac
+    return b"".join((members, comma, b'"placed":{"href":', codec.encode(place), b"}}"))
 
 
 def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
