@@ -74,7 +74,7 @@ class LoopCalls:
 
 
 def is_coroutine_function(callback: Callable[..., Any]) -> bool:
-    """Return whether a callback, which may be an object that is called, is to be awaited."""
+    """Return whether a callback or callable object returns an awaitable."""
     if inspect.iscoroutinefunction(callback):
         return True
     return inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004

@@ -187,7 +187,8 @@ class ForkGate:
     def passing(self) -> Iterator[None]:
         """Hold up forks during the block, for a while; first wait for a fork under way."""
         with self._change:
-            self._change.wait_for(lambda: not self._forks, self._patience)
+            # A fork that began to wait just now is done within this time.
+            self._change.wait_for(lambda: not self._forks, 2 * self._patience)
             self._inside += 1
         try:
             yield

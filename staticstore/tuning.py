@@ -11,8 +11,9 @@ a test or a simulation can replace them; a loop over entries binds them to a loc
 # A command keeps the objects of a large site until it ends.  Larger: fewer searches for
 # cycles, which take a tenth of the time at Python's default.  benchmark: publish-small
 COLLECTION_ALLOCATIONS = 100_000
-# How long a fork waits for TLS handshakes.  A handshake may take longer; it holds no lock then.
-FORK_PATIENCE_SECONDS = 0.5
+# How long a fork waits for TLS handshakes.  One that takes longer waits for its host, and
+# holds no lock then.  Shorter: on a busy machine a child may inherit a lock that is held.
+FORK_PATIENCE_SECONDS = 5.0
 
 # ---- Disk
 

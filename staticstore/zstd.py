@@ -1,4 +1,4 @@
-"""Zstandard, undone within bounds: of memory, of output, and of the number of frames.
+"""Decompress Zstandard within bounds: of memory, of output, and of the number of frames.
 
 Python has it from 3.14 on; before that, the extra ``zstd`` brings the same module.
 """
@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 __all__ = [
     "Decompression",
     "DecompressionError",
+    "decompress_file",
+    "decompressed",
+    "decompressed_copy",
     "find_zstd",
     "frame_decompressor",
-    "may_undo",
-    "undo",
-    "undone",
-    "undone_copy",
+    "may_decompress",
 ]
 
 # RFC 8878, section 3.1.1.1.2: decoders are recommended to support 8 MiB at least.
@@ -37,12 +37,12 @@ class DecompressionError(ValueError):
     """The bytes are not the compressed form of the value."""
 
 
-def may_undo(copy_size: int, size: int) -> bool:
-    """Return whether a copy is shorter than its value, and not so short that it is a trap.
+def may_decompress(copy_size: int, size: int) -> bool:
+    """Return whether a copy is shorter than its value, and no decompression bomb.
 
     Examples
     --------
-    >>> may_undo(12, 100), may_undo(100, 100), may_undo(1 << 20, 1 << 40)
+    >>> may_decompress(12, 100), may_decompress(100, 100), may_decompress(1 << 20, 1 << 40)
     (True, False, False)
     """
     return copy_size < size <= max(_SURELY_NO_BOMB_BYTES, _MOST_RATIO * copy_size)
@@ -79,7 +79,7 @@ def frame_decompressor(zstd: Any) -> Any:
 
 
 class Decompression:
-    """Undo the compression of some frames, as their bytes arrive.
+    """Decompress some frames as their bytes arrive.
 
     For one thread.  Memory holds the window of one frame, of 8 MiB at most, beside what
     is put in and taken out.
@@ -106,7 +106,7 @@ class Decompression:
 
     @property
     def is_between_frames(self) -> bool:
-        """Whether all that was taken out is of frames that have ended, with their checksums."""
+        """Whether all output is of frames that have ended, checksums included."""
         return self._frame is None
 
     def feed(self, piece: bytes | memoryview) -> None:
@@ -114,7 +114,7 @@ class Decompression:
         self._rest = bytes(piece)
 
     def read(self, most: int) -> bytes:
-        """Take up to `most` bytes out, 1 at least; none once all that was put in is used up.
+        """Return up to `most` bytes; none once all input is used up.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Decompression:
             raise DecompressionError(f"it holds {self.left} bytes less than the value")
 
 
-def undone(frames: bytes | memoryview, size: int) -> bytes:
+def decompressed(frames: bytes | memoryview, size: int) -> bytes:
     """Return the bytes that some frames in memory hold: exactly `size`.
 
     Raises
@@ -177,13 +177,13 @@ def undone(frames: bytes | memoryview, size: int) -> bytes:
     return bytes(data)
 
 
-def undo(source: BinaryIO, target: BinaryIO, size: int) -> str:
+def decompress_file(source: BinaryIO, target: BinaryIO, size: int) -> str:
     """Write what the frames in a file hold into another; return its sha256.
 
     Raises
     ------
     DecompressionError
-        As of `undone`.
+        As of `decompressed`.
     """
     found, hasher = Decompression(size), hashlib.sha256()
     while piece := source.read(_PIECE_BYTES):
@@ -195,7 +195,7 @@ def undo(source: BinaryIO, target: BinaryIO, size: int) -> str:
     return hasher.hexdigest()
 
 
-def undone_copy(copy: bytes, sha256: str | None, size: int) -> bytes | None:
+def decompressed_copy(copy: bytes, sha256: str | None, size: int) -> bytes | None:
     """Return the value of a whole compressed copy, to be compared with its digest.
 
     Parameters
@@ -215,6 +215,6 @@ def undone_copy(copy: bytes, sha256: str | None, size: int) -> bytes | None:
     if sha256 is not None and hashlib.sha256(copy).hexdigest() != sha256:
         return None
     try:
-        return undone(copy, size)
+        return decompressed(copy, size)
     except DecompressionError:
         return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.memory import memory_folder
 from tests.servers import Answer, RawServer
 
 
@@ -16,6 +18,13 @@ def stack() -> Iterator[ExitStack]:
     """Close everything a test has opened, in reverse order."""
     with ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """A folder in memory, where that is possible."""
+    with memory_folder() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

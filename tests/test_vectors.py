@@ -34,7 +34,7 @@ from staticstore.index.fields import (
     parse_time,
     time_text,
 )
-from staticstore.index.head import Document, Head
+from staticstore.index.head import Head, NamedDocument
 from staticstore.site.documents.head_files import next_head
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.verify import verify_site
@@ -736,7 +736,7 @@ def test_our_publisher_writes_each_generation_of_the_changes(tmp_path: Path) -> 
     """The documents and heads of all generations, from the entries alone."""
     files = files_below(VECTORS / "changes")
     folder, head = SiteFolder(tmp_path), None
-    written: dict[Document, bytes] = {}
+    written: dict[NamedDocument, bytes] = {}
     for text in CHANGES["heads"]:
         expected = json.loads(text)
         body = files[expected["index"]["href"]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.zstd import DecompressionError, may_undo, undo, undone
+from staticstore.zstd import DecompressionError, decompress_file, decompressed, may_decompress
 from tests.compressed import VALUE, copy_of, frames_of, skippable, zstd
 
 COPY = copy_of(VALUE)
@@ -27,22 +27,22 @@ def _with_dictionary() -> bytes:
 
 
 def test_frames_in_a_row_are_undone() -> None:
-    assert undone(b"".join(frames_of(VALUE)), len(VALUE)) == VALUE
+    assert decompressed(b"".join(frames_of(VALUE)), len(VALUE)) == VALUE
 
 
 def test_a_seek_table_and_other_skippable_frames_are_passed_over() -> None:
     copy = skippable(b"before") + COPY + skippable(b"")
-    assert undone(copy, len(VALUE)) == VALUE
+    assert decompressed(copy, len(VALUE)) == VALUE
 
 
 def test_a_frame_without_its_content_size_is_undone() -> None:
     assert zstd.get_frame_info(_without_size()).decompressed_size is None
-    assert undone(_without_size(), len(VALUE)) == VALUE
+    assert decompressed(_without_size(), len(VALUE)) == VALUE
 
 
 def test_a_value_is_written_into_a_file() -> None:
     target = io.BytesIO()
-    undo(io.BytesIO(COPY), target, len(VALUE))
+    decompress_file(io.BytesIO(COPY), target, len(VALUE))
     assert target.getvalue() == VALUE
 
 
@@ -66,14 +66,14 @@ def test_a_value_is_written_into_a_file() -> None:
 )
 def test_what_is_not_the_value_is_refused(copy: bytes, reason: str) -> None:
     with pytest.raises(DecompressionError, match=reason):
-        undone(copy, len(VALUE))
+        decompressed(copy, len(VALUE))
 
 
 def test_a_window_of_more_than_8_mib_is_refused() -> None:
     compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
     wide = compressor.compress(VALUE) + compressor.flush()
     with pytest.raises(DecompressionError, match="too much memory"):
-        undone(wide, len(VALUE))
+        decompressed(wide, len(VALUE))
 
 
 def test_a_bomb_costs_no_more_than_the_size_of_the_value() -> None:
@@ -81,7 +81,7 @@ def test_a_bomb_costs_no_more_than_the_size_of_the_value() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(DecompressionError, match="more than the value"):
-            undone(bomb, MIB)
+            decompressed(bomb, MIB)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
         tracemalloc.stop()
@@ -91,16 +91,16 @@ def test_a_checksum_that_is_wrong_is_found() -> None:
     options = {zstd.CompressionParameter.checksum_flag: 1}
     frame = zstd.compress(VALUE, options=options)
     with pytest.raises(DecompressionError, match="checksum"):
-        undone(frame[:-1] + bytes([frame[-1] ^ 1]), len(VALUE))
+        decompressed(frame[:-1] + bytes([frame[-1] ^ 1]), len(VALUE))
 
 
 @given(st.binary(max_size=400))
 def test_random_bytes_raise_nothing_else(text: bytes) -> None:
     with pytest.raises(DecompressionError):
-        undone(frames_of(VALUE[:100])[0][:20] + text, 10_000)
+        decompressed(frames_of(VALUE[:100])[0][:20] + text, 10_000)
 
 
 def test_a_copy_that_would_grow_beyond_measure_is_not_read() -> None:
-    assert may_undo(500 * MIB, 1000 * MIB)
-    assert may_undo(100, 64 * MIB)
-    assert not may_undo(100_000, 65 * MIB)
+    assert may_decompress(500 * MIB, 1000 * MIB)
+    assert may_decompress(100, 64 * MIB)
+    assert not may_decompress(100_000, 65 * MIB)

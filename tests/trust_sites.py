@@ -50,6 +50,12 @@ class SignedSite:
 
     def __init__(self, root: Path, values: dict[str, bytes] | None = None) -> None:
         self.root = root
+        self.modified = 1_700_000_000
+        self.begin()
+        self.publish(values or {"a.txt": b"one"})
+
+    def begin(self) -> None:
+        """Make new keys, and the first root document of them."""
         renew = new_key()
         self.keys = {
             "root": [new_key() for _ in range(3)],
@@ -60,9 +66,7 @@ class SignedSite:
         self.lives = dict.fromkeys(_ROLES, timedelta(days=730))
         self.lives["timestamp"] = timedelta(days=14)
         self.versions = dict.fromkeys(_ROLES, 0)
-        self.modified = 1_700_000_000
         self.write_root()
-        self.publish(values or {"a.txt": b"one"})
 
     @property
     def trust(self) -> Path:

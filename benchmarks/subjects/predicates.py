@@ -211,7 +211,7 @@ def _subscriptions(place: Place) -> Figures:
 
     from staticstore import Index
     from staticstore.client.telling.subscribers import Subscribers
-    from staticstore.client.telling.subscription import Subscription
+    from staticstore.client.telling.subscription import Subscription, SubscriptionOptions
     from staticstore.index.changes import diff
     from staticstore.query import between, ge, intersects, one_of
     from staticstore.query.conditions import Conditions
@@ -239,15 +239,8 @@ def _subscriptions(place: Place) -> Figures:
             {"bbox": intersects(number % 180, 0, number % 180 + 1, 1)},
             {"type": one_of("raster", "table"), "size": ge(size)},
         ]
-        subscription = Subscription(
-            hear,
-            old,
-            actions=("set", "update", "delete"),
-            conditions=Conditions(conditions[number % 4], {}),
-            dispatch=None,
-            batch=False,
-            owner=weakref.ref(subscribers),
-        )
+        options = SubscriptionOptions(hear, Conditions(conditions[number % 4], {}))
+        subscription = Subscription(options, old, weakref.ref(subscribers))
         subscribers.add(subscription, old)
     number = subscribers.put_changes(old, changes, lambda: False, is_first=False)
     with place.meter.measuring() as figures:

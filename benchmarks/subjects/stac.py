@@ -115,7 +115,7 @@ def _poll(place: Place) -> Figures:
     with _served(catalog_files(_COLLECTIONS, _ITEMS), place.site.scratch()) as url:
         session = Session(Root(f"{url}catalog.json", names_document=True))
         follower = FormatFollower(
-            session, "stac", freshness=Freshness(), max_bytes=1 << 30, seconds=60
+            [session], "stac", freshness=Freshness(), max_bytes=1 << 30, seconds=60
         )
         held = follower.fetch(None)
         with place.meter.measuring() as figures:

@@ -187,10 +187,10 @@ class Access:
         if copy is None or size is None or content.sha256 is None or content.placed is not None:
             return None
         from ..transport.values.compression import CompressedReads  # seldom needed
-        from ..zstd import find_zstd, may_undo
+        from ..zstd import find_zstd, may_decompress
 
         session = self.session
-        if not may_undo(copy.size, size) or session.root.is_local or find_zstd() is None:
+        if not may_decompress(copy.size, size) or session.root.is_local or find_zstd() is None:
             return None
         reads = CompressedReads(CompressedCopy(copy.size, copy.sha256))
         return None if reads.is_failing(session) else reads

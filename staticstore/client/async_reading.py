@@ -247,7 +247,7 @@ class AsyncReading:
     def read_many_async(
         self, keys: Iterable[str] | AsyncIterable[str]
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Read many whole values, verified, as fast as the site allows: `read_many`, awaited.
+        """Read many whole values, verified: `read_many`, awaited.
 
         Parameters
         ----------

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from ..query.conditions import selection
+from ..query.conditions import Conditions, selection
 from .reading import Reading
-from .telling.subscription import Subscribable
+from .telling.subscription import Subscribable, SubscriptionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ __all__ = ["LiveStore", "subscribe_with_snapshot"]
 
 
 class LiveStore(Reading, Subscribable):
-    """A live, read-only mapping from keys to values: a `StaticStore`, or a view of some."""
+    """A live, read-only mapping from keys to values: a store or a view."""
 
     @abstractmethod
     def _opened(self) -> LiveIndex | LiveView:
@@ -227,4 +227,6 @@ def subscribe_with_snapshot(
     store: LiveStore, callback: Callable[[Changes], object], dispatch: Dispatch
 ) -> tuple[Subscription, Index]:
     """Subscribe to all changes of each poll; return the snapshot before them, too."""
-    return store._opened().subscribe(callback, dispatch=dispatch, batch=True)
+    conditions = Conditions(None, {})
+    options = SubscriptionOptions(callback, conditions, dispatch=dispatch, batch=True)
+    return store._opened().subscribe(options)

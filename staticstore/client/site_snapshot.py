@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..disk.part_file import PartFolder
     from ..index.about import NamedFile
-    from ..index.head import Document, Head
+    from ..index.head import Head, NamedDocument
     from ..index.snapshot import Index
     from ..transport.http.session import Session
     from .access import Access
@@ -156,12 +156,12 @@ class SiteSnapshot(NamedTuple):
         """The session of the root that is asked first."""
         return self.values.access.session
 
-    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
+    def read(self, document: NamedDocument, parts: PartFolder | None = None) -> bytes | None:
         """Fetch a document by its digest; None if it cannot be fetched.
 
         Parameters
         ----------
-        document : Document
+        document : NamedDocument
             Which one.
         parts : PartFolder, optional
             Where it is kept if interrupted.

@@ -30,7 +30,7 @@ _Named = list[tuple[int, str]]
 
 
 class SmallValues:
-    """Small values of a window, requested together and taken one by one, in their order.
+    """Small values of a window, requested together and taken in order.
 
     Those in packs are cut out of stretches of them.  Each is verified when it is taken.
     From the first that did not come as expected, all such values of the window are read

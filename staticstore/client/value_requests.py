@@ -42,7 +42,7 @@ class PackStretch(NamedTuple):
 
 
 def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretch]:
-    """Yield the requests that read packed values, each with as many of them as are near.
+    """Yield the requests that read packed values; neighbors share a request.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def stretches(
 
 
 class RequestedFile(NamedTuple):
-    """The file that is requested for a value of known size: its own, or a compressed copy."""
+    """The file requested for a value of known size: its own or a compressed copy."""
 
     url_path: str
     #: Bytes.
@@ -124,7 +124,7 @@ class RequestedFile(NamedTuple):
             yield SizedRequest(self.url_path, min(part, size - start), start, size)
 
     def value(self, access: Access, body: bytes, *, is_verified: bool = False) -> bytes | None:
-        """Return the value, verified and then cached, or None, given the bytes of the file.
+        """Return the value that the file holds, verified and cached; None if wrong.
 
         `is_verified` says that these have the file's digest.
         """
@@ -133,10 +133,10 @@ class RequestedFile(NamedTuple):
             return body
         data: bytes | None = body
         if self.is_copy:
-            from ..zstd import undone_copy  # seldom needed
+            from ..zstd import decompressed_copy  # seldom needed
 
             sha256 = None if is_verified else self.sha256
-            data = undone_copy(body, sha256, self.content.size or 0)
+            data = decompressed_copy(body, sha256, self.content.size or 0)
         return data if data is not None and accept(access, self.content, data) else None
 
 

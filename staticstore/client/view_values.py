@@ -61,7 +61,7 @@ class ViewValues(Mapping[str, "URLValue"]):
         return ViewValues(index, [values.only(part) for values, part in pairs])
 
     def located(self, key: str) -> tuple[Values, str] | None:
-        """Return the values of the site that has a key, and the key there; None if none has."""
+        """Return the values of the site that has a key, and its key there, or None."""
         place = self.index.find(key)
         return None if place is None else self._members[place[0]].located(place[1])
 

@@ -27,7 +27,7 @@ _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
 class StoreView(LiveStore, AsyncReading, AsyncFollowing):
-    """What all views of stores share: a view reads like a store, and sends its signals.
+    """Base of views, which read like a store and send its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
     and the ``key`` of a value is the one in the view.  The members, stores or views, are followed
@@ -172,11 +172,10 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
         dict
             The fields of `StaticStore.info`, and ``members``, the infos of the members.
             ``root_url``, ``source``, ``generation`` and ``trust`` are None unless they are
-            the same for all.  ``entries`` is the number of keys in the
-            view, or None if a member has no whole index; ``last_success`` and ``age`` are those
-            of the member that was confirmed longest ago; ``last_error`` is the first one, and
-            ``trust_expires`` the earliest one;
-            ``stale`` is whether any member is; ``warnings`` are those of all.
+            the same for all.  ``entries`` is the number of keys in the view, or None if a
+            member has no whole index; ``last_success`` and ``age`` are those of the member
+            that was confirmed longest ago; ``last_error`` is the first one, ``trust_expires``
+            the earliest one; ``stale`` is whether any member is; ``warnings`` are those of all.
         """
         members = [member.info() for member in self._members]
         index = self._view.snapshot
@@ -202,7 +201,7 @@ class StoreView(LiveStore, AsyncReading, AsyncFollowing):
 
 
 class PrefixStore(StoreView):
-    """The keys of a store that begin with a prefix, without it; made by `StaticStore.below`.
+    """The keys below a prefix, without it; made by `StaticStore.below`.
 
     Parameters
     ----------
@@ -232,7 +231,7 @@ class PrefixStore(StoreView):
 
 
 class JoinedStore(StoreView):
-    """Several stores as one: of a key in several of them, the first store that has it counts.
+    """Several stores as one; the first store that has a key provides it.
 
     When a key disappears from the first store, the next one shows through: an update, if its
     metadata differs.

@@ -97,9 +97,9 @@ class CommandError(Exception):
         self.hint = hint
 
 
-def nothing_matches(message: str, *, hint: str | None = None) -> CommandError:
+def nothing_matches(message: str) -> CommandError:
     """Return the error of a command whose pattern or conditions match no key."""
-    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError", hint=hint)
+    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError")
 
 
 def partly_failed(message: str, *, hint: str) -> CommandError:

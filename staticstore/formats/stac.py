@@ -39,7 +39,7 @@ _links = msgspec.json.Decoder(list[_StacLink | Other]).decode
 
 
 def read(document: Document) -> Iterator[Entry | Link | str]:
-    """Yield the assets of a document, and its links to children, items and further pages.
+    """Yield the assets of a document, and links to children, items and pages.
 
     A relative asset in an item collection is relative to its item's own link, if it has one.
 

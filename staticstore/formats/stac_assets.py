@@ -56,7 +56,7 @@ _decoded, _encoded = msgspec.json.Decoder().decode, msgspec.json.Encoder().encod
 def values_of(
     item: StacItem, *, is_item: bool = True, base: Callable[[], str] = str
 ) -> Iterator[Entry | str]:
-    """Yield the assets of an item or a collection; relative ones are relative to `base()`."""
+    """Yield the assets of an item or a collection, resolved against `base()`."""
     if not isinstance(item.assets, dict):
         return
     names, head = _own(item, is_item=is_item)

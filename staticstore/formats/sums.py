@@ -32,7 +32,7 @@ _SHOWN_LINES = 10
 
 
 def read(document: Document) -> Iterator[Entry | str]:
-    r"""Yield the files of a list; a file that is listed with several digests has them all.
+    r"""Yield the files of a list, each with all digests that it is listed with.
 
     The text of a PGP signature around the list is passed over, not verified.  A name that
     begins with ``./`` is listed without it.
@@ -95,7 +95,7 @@ def _lines(document: Document) -> Iterator[tuple[int, str]]:
 
 
 def _parsed(line: str) -> tuple[str, str, str | int] | None:
-    """Return the name, the field and its value that a line says; None if it is no checksum."""
+    """Return the name, field and value of a line; None if it is no checksum."""
     if plain := _PLAIN.fullmatch(line):
         escape, digest, name = plain.groups()
         field = _BY_LENGTH.get(len(digest))

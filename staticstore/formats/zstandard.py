@@ -41,7 +41,7 @@ class BoundedDocument(Document):
 
 
 def is_compressed(body: bytes) -> bool:
-    """Return whether a document begins as a frame of Zstandard (RFC 8878, section 3.1.1)."""
+    """Return whether a document begins as a frame of Zstandard (RFC 8878, 3.1.1)."""
     return body.startswith(_MAGIC)
 
 

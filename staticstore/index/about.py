@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
-from .head import Document, Role, parse_count, parse_sha256
+from .head import NamedDocument, Role, parse_count, parse_sha256
 
 __all__ = [
     "ABOUT_NAME",
@@ -116,9 +116,9 @@ class About:
         return codec.encode(self.as_json()) + b"\n"
 
     @property
-    def document(self) -> Document:
+    def document(self) -> NamedDocument:
         """The document as a head names it."""
-        return Document.of(Role.ABOUT, self.encode())
+        return NamedDocument.of(Role.ABOUT, self.encode())
 
 
 def field_problem(name: str, value: object) -> str | None:

@@ -40,7 +40,7 @@ def condition_advice(index: Index, conditions: Iterable[FieldCondition]) -> Iter
 
 
 def unknown_field_advice(index: Index, fields: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each field that no entry has, with a similar one if there is one.
+    """Yield a sentence for each unknown field, naming a similar one if any.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def _kind_advice(index: Index, condition: FieldCondition, kind: Kind) -> Iterato
 
 
 def known_fields(index: Index) -> dict[str, Any]:
-    """Return the fields of the first entries, each with a value; those of objects as ``a.b``.
+    """Return the fields of the first entries, each with a value; nested as ``a.b``.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import IndexFormatError
 from . import codec
 from .forms.piece import key_at, name_of
-from .head import Document, Head, Role, parse_count, parse_sha256
+from .head import Head, NamedDocument, Role, parse_count, parse_sha256
 
 if TYPE_CHECKING:
     from .forms.stored import RawChanges
@@ -86,7 +86,7 @@ class BlockRoot(NamedTuple):
     #: A block ends before each key whose CRC-32 is a multiple of it.
     modulus: int
     #: The list of blocks.
-    lines: Document
+    lines: NamedDocument
     pages: tuple[Stretch, ...]
 
     @classmethod
@@ -102,7 +102,7 @@ class BlockRoot(NamedTuple):
         try:
             if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
-            lines = Document.parse(parsed, Role.BLOCK_LIST)
+            lines = NamedDocument.parse(parsed, Role.BLOCK_LIST)
             pages = tuple(map(Stretch.parse, parsed["pages"]))
             _check_order(pages, 0, lines.size)
             modulus = parse_count(parsed["modulus"])
@@ -144,7 +144,9 @@ class BlockRoot(NamedTuple):
             raise IndexFormatError(f"not a list of blocks: {error}") from error
 
 
-def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Iterator[Document]:
+def named_documents(
+    head: Head, read: Callable[[NamedDocument], bytes | None]
+) -> Iterator[NamedDocument]:
     """Yield the documents that a head names, each after those that it leads to.
 
     A copy may be written in this order: the documents about the site, change
@@ -162,12 +164,12 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
 
     Yields
     ------
-    Document
+    NamedDocument
         Its role says what it is, and how large it may be.
 
     Examples
     --------
-    >>> head = Head("cd" * 16, 1, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> head = Head("cd" * 16, 1, "", NamedDocument.of(Role.INDEX, b"{}"), 0)
     >>> [document.href[:9] for document in named_documents(head, lambda document: None)]
     ['index/441']
     """
@@ -185,7 +187,7 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
     yield head.index
 
 
-def read_root(head: Head, read: Callable[[Document], bytes | None]) -> BlockRoot | None:
+def read_root(head: Head, read: Callable[[NamedDocument], bytes | None]) -> BlockRoot | None:
     """Return the root of the blocks of a head; None if it is missing or invalid."""
     body = None if head.blocks is None else read(head.blocks)
     try:
@@ -303,7 +305,7 @@ def _is_boundary(key: str, modulus: int) -> bool:
 def _listed(blocks: Sequence[Stretch], modulus: int) -> tuple[BlockRoot, bytes]:
     lines = [codec.encode(list(block)) + b"\n" for block in blocks]
     text = b"".join(lines)
-    document = Document.of(Role.BLOCK_LIST, text)
+    document = NamedDocument.of(Role.BLOCK_LIST, text)
     return BlockRoot(modulus, document, tuple(_pages(blocks, lines))), text
 
 

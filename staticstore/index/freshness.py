@@ -53,13 +53,13 @@ class Freshness:
 
     Examples
     --------
-    >>> from staticstore.index.head import Document, Role
-    >>> head = Head("cd" * 16, 5, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> from staticstore.index.head import NamedDocument, Role
+    >>> head = Head("cd" * 16, 5, "", NamedDocument.of(Role.INDEX, b"{}"), 0)
     >>> freshness = Freshness()
     >>> freshness.accepts_head(head)
     True
     >>> freshness.know_head(head)
-    >>> older = Head("cd" * 16, 4, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> older = Head("cd" * 16, 4, "", NamedDocument.of(Role.INDEX, b"{}"), 0)
     >>> [freshness.accepts_head(older) for _ in range(5)]
     [False, False, False, False, True]
     """

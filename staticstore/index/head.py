@@ -19,8 +19,8 @@ __all__ = [
     "HEAD_PATH",
     "MOST_HEAD_BYTES",
     "ChangeFile",
-    "Document",
     "Head",
+    "NamedDocument",
     "Role",
     "bounded",
     "digest_prefix",
@@ -78,12 +78,12 @@ class Role(Enum):
         self.most_bytes = most_bytes
 
 
-class Document(NamedTuple):
+class NamedDocument(NamedTuple):
     """A document that is named by its digest, and so never changes.
 
     Examples
     --------
-    >>> Document.of(Role.CHANGES, b"").href
+    >>> NamedDocument.of(Role.CHANGES, b"").href
     'changes/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.jsonl'
     """
 
@@ -94,12 +94,12 @@ class Document(NamedTuple):
     sha256: str
 
     @classmethod
-    def of(cls, role: Role, body: bytes) -> Document:
+    def of(cls, role: Role, body: bytes) -> NamedDocument:
         """Return the document with these bytes."""
         return cls(role, len(body), hashlib.sha256(body).hexdigest())
 
     @classmethod
-    def parse(cls, parsed: Any, role: Role) -> Document:
+    def parse(cls, parsed: Any, role: Role) -> NamedDocument:
         """Read a document from the JSON object that names it.
 
         Raises
@@ -138,15 +138,15 @@ class ChangeFile:
 
     #: The first 16 hex digits of their sha256, oldest first.
     origins: tuple[str, ...]
-    document: Document
+    document: NamedDocument
     #: The number of keys in it.
     count: int
 
     @classmethod
     def parse(cls, parsed: Any) -> ChangeFile:
-        """Read one from its JSON object; raises as `Document.parse`."""
+        """Read one from its JSON object; raises as `NamedDocument.parse`."""
         origins = tuple(_matching(one, _PREFIX) for one in parsed["from"])
-        document = Document.parse(parsed, Role.CHANGES)
+        document = NamedDocument.parse(parsed, Role.CHANGES)
         return cls(origins, document, parse_count(parsed.get("count", 0)))
 
 
@@ -156,7 +156,7 @@ class Head:
 
     Examples
     --------
-    >>> document = Document(Role.INDEX, 12, "ab" * 32)
+    >>> document = NamedDocument(Role.INDEX, 12, "ab" * 32)
     >>> head = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", document, 0)
     >>> Head.parse(head.encode()) == head
     True
@@ -168,19 +168,19 @@ class Head:
     generation: int
     #: RFC 3339, UTC.
     published: str
-    index: Document
+    index: NamedDocument
     #: The number of entries in the index.
     entries: int
     #: The root of the blocks of the index, or None.
-    blocks: Document | None = None
+    blocks: NamedDocument | None = None
     #: The sum of the lines of the index (`changes.sum_of_document`), or None.
     sum: str | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     change_files: tuple[ChangeFile, ...] = ()
     #: What the site says of itself, or None.
-    about: Document | None = None
+    about: NamedDocument | None = None
     #: The same entries as a table in a Parquet file, or None.
-    table: Document | None = None
+    table: NamedDocument | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
@@ -200,13 +200,13 @@ class Head:
                 lineage=parse_lineage(parsed["lineage"]),
                 generation=parse_count(parsed["generation"]),
                 published=str(parsed.get("published", "")),
-                index=Document.parse(index, Role.INDEX),
+                index=NamedDocument.parse(index, Role.INDEX),
                 entries=parse_count(index["entries"]),
                 sum=None if index.get("sum") is None else _matching(index["sum"], _SUM),
-                blocks=None if blocks is None else Document.parse(blocks, Role.BLOCK_ROOT),
+                blocks=None if blocks is None else NamedDocument.parse(blocks, Role.BLOCK_ROOT),
                 change_files=tuple(map(ChangeFile.parse, parsed.get("changes", []))),
                 about=_about(parsed.get("about")),
-                table=None if table is None else Document.parse(table, Role.TABLE),
+                table=None if table is None else NamedDocument.parse(table, Role.TABLE),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"not a head of an index: {error}") from error
@@ -273,7 +273,7 @@ def kept_whole(files: Sequence[ChangeFile], size: int) -> int:
     Examples
     --------
     >>> sizes = 900, 150, 60
-    >>> kept_whole([ChangeFile((), Document(Role.CHANGES, size, ""), 1) for size in sizes], 50)
+    >>> kept_whole([ChangeFile((), NamedDocument(Role.CHANGES, size, ""), 1) for size in sizes], 50)
     1
     """
     kept = len(files)
@@ -331,11 +331,13 @@ def parse_sha256(value: object) -> str:
     return _matching(value, _SHA256)
 
 
-def _about(parsed: Any) -> Document | None:
+def _about(parsed: Any) -> NamedDocument | None:
     if parsed is None:
         return None
-    # Not `Document.parse`: the heads that `encode` writes have no href of this document.
-    document = Document(Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
+    # Not `NamedDocument.parse`: the heads that `encode` writes have no href of this document.
+    document = NamedDocument(
+        Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"])
+    )
     if parsed.get("href", document.href) != document.href:
         raise ValueError("an href is not made of its digest")
     return document

@@ -84,7 +84,7 @@ class CompressedCopy(NamedTuple):
 
 
 def is_stored(value: Any) -> bool:
-    """Return whether `value` is ``["zstd", size, sha256]``: a compressed copy of a value."""
+    """Return whether `value` is ``["zstd", size, sha256]``, a compressed copy."""
     return (
         isinstance(value, list)
         and len(value) == 3
@@ -110,7 +110,7 @@ def copy_of(stored: Any) -> CompressedCopy | None:
 
 
 def is_placed(value: Any) -> bool:
-    """Return whether `value` is ``{"href": text}``, the place of a value outside ``data/``."""
+    """Return whether `value` is ``{"href": text}``, a place outside ``data/``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("href"), str)
 
 

@@ -45,7 +45,7 @@ class Placed(NamedTuple):
 
 
 def placed_of(value: Any) -> Placed | None:
-    """Return where a value is by the field ``placed`` of its entry; None for any other shape.
+    """Return where the field ``placed`` says a value is; None if malformed.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def placed_of(value: Any) -> Placed | None:
 
 
 def is_data_url(href: str) -> bool:
-    """Return whether a reference is a ``data:`` URL (RFC 2397), which holds the value itself."""
+    """Return whether a reference is a ``data:`` URL (RFC 2397)."""
     return href[:5].lower() == "data:"
 
 
@@ -166,7 +166,7 @@ def data_of(href: str) -> tuple[bytes, str | None]:
 
 
 def resolved_url(placed: Placed, root_url: str) -> str:
-    """Return the URL of a value (RFC 3986, section 5.2), quoted and without a fragment.
+    """Return the URL of a value (RFC 3986, 5.2), quoted, without fragment.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
     def _candidates(
         self, conditions: Conditions, order: SortOrder | None
     ) -> tuple[Iterable[str] | None, Conditions]:
-        """Return the keys that may match, None for all, and the conditions left to be matched."""
+        """Return the keys that may match (None: all), and the conditions left."""
         if _needs_no_columns(conditions, order):
             return self._with_values(conditions)
         if order is not None and any(is_hidden(field) for field, _ in order.fields):
@@ -373,7 +373,7 @@ class _Chained(Iterator[str]):
 
 
 def _after(prefix: str) -> str | None:
-    """Return the least text greater than all that begin with a prefix; None if none is."""
+    """Return the least text after all that begin with a prefix, or None."""
     kept = prefix.rstrip("\U0010ffff")
     return kept[:-1] + chr(ord(kept[-1]) + 1) if kept else None
 

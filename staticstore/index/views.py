@@ -51,13 +51,13 @@ class Part(NamedTuple):
     rivals: Sequence[int] = range(0)
 
     def inner(self, key: str) -> str | None:
-        """Return the member's key for a key of the view; None if it is never of this member."""
+        """Return the member's key for a key of the view, or None."""
         if not key.startswith(self.at) or (self.hidden and key.startswith(self.hidden)):
             return None
         return self.below + key[len(self.at) :]
 
     def outer(self, key: str) -> str | None:
-        """Return the view's key for a key of the member; None if the view does not have it."""
+        """Return the view's key for a key of the member, or None."""
         if not key.startswith(self.below):
             return None
         key = self.at + key[len(self.below) :]
@@ -161,7 +161,7 @@ class ViewIndex(Index):
     # -- look-ups ------------------------------------------------------------------------
 
     def find(self, key: object) -> tuple[int, str] | None:
-        """Return the number of the member that has a key, and the key there; None if none has."""
+        """Return the number of the member that has a key, and its key there, or None."""
         if isinstance(key, str):
             for number, part in enumerate(self.parts):
                 inner = part.inner(key)

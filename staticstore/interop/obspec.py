@@ -162,7 +162,7 @@ class ObspecStore(ObspecListing):
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> bytes:
-        """Read a part of a value, as `get_range`; parts that are awaited at once go together."""
+        """Read a part of a value, as `get_range`; concurrent reads share requests."""
         value = await self._value_async(path)
         starts, ends, lengths = _as_sequences(start, end, length)
         [part] = _parts(value, starts, ends, lengths)

@@ -21,6 +21,7 @@ __all__ = ["ListResult", "ObspecListing"]
 
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _Found = tuple[str, Content]
+# `list` is a method of the class below.
 _Page = list[_Found]
 _Paths = list[str]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ByteStream", "GetResult", "ObjectMeta", "checked_range"]
 
-_Bytes = bytes
+_Bytes = bytes  # which is a method of the class below
 # Those of obspec.
 _OPTIONS = {
     "head",

@@ -101,7 +101,7 @@ class SnapshotFolder:
         return url
 
     def __str__(self) -> str:
-        """Return the place as messages have it: a URL, or a view and the prefix; no secret."""
+        """Return the place for messages: a URL, or view and prefix; no secret."""
         root, prefix = self.root_url, self.prefix.removesuffix("/")
         if root is None:
             return f"{type(self.store).__name__}/{prefix}"
@@ -145,7 +145,7 @@ class SnapshotFolder:
 
     @property
     def digest(self) -> str | None:
-        """A digest of what the snapshot says of the bytes; None if only parts of it are held.
+        """A digest of the entries' bytes; None if only parts of the index are held.
 
         The first use takes 2 µs for each value.
         """
@@ -156,7 +156,7 @@ class SnapshotFolder:
     # -- looking up ------------------------------------------------------------------------
 
     def paths(self, prefix: str = "", after: str = "") -> Iterator[str]:
-        """Iterate over the paths that begin with a prefix and are greater than another text."""
+        """Iterate over the paths below a prefix that are greater than `after`."""
         last = self.prefix + after
         keys = _keys(self.site.snapshot, self.prefix + prefix, last)
         cut = len(self.prefix)

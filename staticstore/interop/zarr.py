@@ -192,7 +192,7 @@ class ZarrStore(Store):  # type: ignore[misc]
         max_gap_bytes: int = 1 << 20,
         max_coalesced_bytes: int = 16 << 20,
     ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
-        """Read many parts of a value together; zarr does so from 3.2 on, of sharded arrays.
+        """Read many parts of a value together; used by zarr 3.2 for shards.
 
         Parameters
         ----------
@@ -222,10 +222,8 @@ class ZarrStore(Store):  # type: ignore[misc]
             The bytes could not be fetched, or the value has changed on the host.
         """
         site = await self._folder.site_async()
-        path, parts = (
-            self._folder.prefix + key,
-            [_bounds(one) or (None, None) for one in byte_ranges],
-        )
+        path = self._folder.prefix + key
+        parts = [_bounds(one) or (None, None) for one in byte_ranges]
         if not await site.looked_up(lambda: path in site):
             raise BaseExceptionGroup("no such value", [FileNotFoundError(key)])
         found = await site.get_ranges_async(

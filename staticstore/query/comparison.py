@@ -45,7 +45,7 @@ OrderKey = tuple[Kind, Any]
 
 
 def order_key(value: object) -> OrderKey | None:
-    """Return what orders a value: its kind and its place in it; None for what has no order.
+    """Return the sort key of a value: kind and place; None if it has no order.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _days_before(year: int, month: int) -> int:
 
 
 def end_of_day(value: object) -> OrderKey | None:
-    """Return where the day ends that a value names; None if it is no date without a time.
+    """Return where the day that a value names ends; None if it is no plain date.
 
     Examples
     --------

@@ -89,7 +89,7 @@ class SortOrder:
 
 
 def place_of(value: Any, *, is_falling: bool) -> Place:
-    """Return the place of a field's value, None if missing, among those of other entries.
+    """Return what orders the value of a field; a missing one is None.
 
     Examples
     --------

@@ -12,7 +12,7 @@ __all__ = ["contains", "like", "matches"]
 
 
 class contains(Predicate):
-    """Match texts in which a text occurs, and lists in which a value is; ignoring case.
+    """Match texts and lists that contain a text or value, ignoring case.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def _folded(value: Any) -> Any:
 
 
 class like(Predicate):
-    """Match texts by a shell pattern, as `fnmatch.fnmatchcase`: whole texts, case counts.
+    """Match whole texts by a shell pattern, as `fnmatch.fnmatchcase`.
 
     Parameters
     ----------

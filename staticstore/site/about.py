@@ -21,7 +21,7 @@ from ..index.about import (
     NamedFile,
     field_problem,
 )
-from ..index.head import Document, Head
+from ..index.head import Head, NamedDocument
 from .documents.document_files import write_document
 from .documents.exports import EXPORTS
 from .documents.feed import FEED_MEDIA_TYPE, FEED_NAME
@@ -53,7 +53,7 @@ __all__ = [
 
 _LOG = logging.getLogger("staticstore.site")
 
-_Read = Callable[[Document], bytes | None]
+_Read = Callable[[NamedDocument], bytes | None]
 
 # Read in the site's folder, never served.
 _SOURCE_NAME = "about.toml"
@@ -70,7 +70,7 @@ class SiteAbout(NamedTuple):
     warnings: list[str]
 
     @property
-    def document(self) -> Document | None:
+    def document(self) -> NamedDocument | None:
         """The document that the head names."""
         return None if self.about is None else self.about.document
 
@@ -138,9 +138,9 @@ def write_about(folder: SiteFolder, about: About | None) -> None:
     own.write(ABOUT_NAME, about.encode(), known)
 
 
-def published_about(folder: SiteFolder, head: Head) -> About | None:
+def published_about(folder: SiteFolder, head: Head | None) -> About | None:
     """Return the site's own words that its head names; None if they cannot be read."""
-    body = None if head.about is None else folder.read_document(head.about)
+    body = None if head is None or head.about is None else folder.read_document(head.about)
     try:
         return None if body is None else About.parse(body)
     except IndexFormatError:
@@ -167,7 +167,7 @@ def read_files(folder: SiteFolder, about: About) -> dict[str, bytes | str]:
 
 def fetch_about(
     folder: SiteFolder, head: Head | None, read: _Read
-) -> tuple[Document, bytes] | None:
+) -> tuple[NamedDocument, bytes] | None:
     """Return the document that a head names, from a copy or from its origin.
 
     Parameters
@@ -181,7 +181,7 @@ def fetch_about(
 
     Returns
     -------
-    (Document, bytes) or None
+    (NamedDocument, bytes) or None
         None if the head names none, or if it cannot be read.
     """
     document = None if head is None else head.about

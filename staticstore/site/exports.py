@@ -214,7 +214,7 @@ def _read_note(folder: SiteFolder) -> dict[str, NotedExport] | None:
 
 
 def export_problems(folder: SiteFolder, body: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the exports that are not of an index, by their files, each with what is wrong.
+    """Yield the files of exports that are not of an index, and what is wrong.
 
     Parameters
     ----------
@@ -223,8 +223,7 @@ def export_problems(folder: SiteFolder, body: bytes) -> Iterator[tuple[str, str]
     body : bytes
         Its index, in canonical form.
     """
-    head = folder.read_head()
-    about = None if head is None else published_about(folder, head)
+    about = published_about(folder, folder.read_head())
     for name in noted_exports(folder):
         path = folder.root / EXPORTS[name].file
         if not os.path.lexists(path):
@@ -244,8 +243,7 @@ def _adopted(folder: SiteFolder, names: list[str] | None) -> dict[str, NotedExpo
     body = folder.read_index().body if there else None
     if body is None:
         return found
-    head = folder.read_head()
-    about = None if head is None else published_about(folder, head)
+    about = published_about(folder, folder.read_head())
     for name in there:
         path, export = folder.root / EXPORTS[name].file, EXPORTS[name]
         if _has_pieces(path, _rendered(export, folder.data_path, about, body)):

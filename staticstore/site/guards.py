@@ -4,7 +4,8 @@
 *shrink*   The index would lose all entries, or more than half of 20 or more.
 *part*     A mirror would replace a copy of the whole site by a part of it.
 *folder*   A mirror or push would replace files that staticstore did not write.
-*lineage*  A push would replace a newer generation, or a site of another lineage.
+*lineage*  A push would replace a newer generation, a site of another lineage, or a
+           signed site by one that its readers refuse.
 =========  ====================================================================
 """
 

@@ -234,7 +234,7 @@ def mirror(
     patterns = [globs] if isinstance(globs, str) else list(globs)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = site_snapshot(store)
-    keys, signatures = None, TrustCopy(None)
+    keys, signatures, asked = None, TrustCopy(None), None
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
@@ -243,7 +243,8 @@ def mirror(
     folder.check_links(*itertools.accumulate(folder.data_path[:-1].split("/"), "{}/{}".format))
     try:
         if keys is None and not origin.is_foreign:
-            origin, signatures = with_signed_head(origin, folder)
+            asked = read_mirror_note(folder).asked
+            origin, signatures, asked = with_signed_head(origin, folder, asked)
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == []:
             shown = first_few(list(map(quoted, patterns))) if patterns else "the conditions"
@@ -281,6 +282,7 @@ def mirror(
             if run.has_room:
                 write_data_path(folder.data_note, folder.data_path)
                 note_origin(note, origin, whole=is_whole)
+                note.asked = asked
                 write_mirror_note(folder, note)
                 if browse or has_our_page(folder):
                     renew_page(folder)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .. import tuning
 from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError, raise_alone
 from ..index.changes import parse_change_lines
-from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
+from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head, NamedDocument
 from ..index.snapshot import Index
 from ..trust.layout import MOST_DOCUMENT_BYTES, trust_path
 from .documents.feed import FEED_NAME, MOST_FEED_BYTES
@@ -46,7 +46,7 @@ class PublishedSite:
     head: Head
     index: Index
     #: The bytes of the index, the root of its blocks and the newest change files.
-    documents: Mapping[Document, bytes]
+    documents: Mapping[NamedDocument, bytes]
     #: Its feed, if it was asked for and is there.
     feed: bytes | None = None
 
@@ -178,10 +178,10 @@ def _index_body(read: _Read, head: Head, url: str) -> bytes:
     )
 
 
-def _documents(read: _Read, head: Head, most: int) -> dict[Document, bytes]:
+def _documents(read: _Read, head: Head, most: int) -> dict[NamedDocument, bytes]:
     # The root of the blocks and the newest change files, `most` bytes in all.  The first one that
     # is missing ends them: change files lead on from one to the next.
-    found: dict[Document, bytes] = {}
+    found: dict[NamedDocument, bytes] = {}
     wanted = [] if head.blocks is None else [head.blocks]
     wanted += [file.document for file in reversed(head.change_files)]
     for document in wanted:
@@ -203,7 +203,7 @@ def _read_if_allowed(read: _Read, href: str, most: int) -> bytes | None:
         return None
 
 
-def _agree(documents: Mapping[Document, bytes], head: Head, index: Index) -> bool:
+def _agree(documents: Mapping[NamedDocument, bytes], head: Head, index: Index) -> bool:
     # Whether the final state of each key in the change files is that of the index.
     states: dict[str, bytes | None] = {}
     try:
@@ -228,7 +228,7 @@ class Predecessor:
     #: Whether the folder is a mirror's copy.
     is_copy: bool = False
     #: The documents that the head names and the folder lacks.
-    elsewhere: Mapping[Document, bytes] = field(default_factory=dict)
+    elsewhere: Mapping[NamedDocument, bytes] = field(default_factory=dict)
 
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
@@ -240,14 +240,14 @@ class Predecessor:
         is_copy = os.path.lexists(folder.mirror_note)
         return cls(body, folder.read_head(), index, warnings, is_copy)
 
-    def head_before(self, body: bytes, about: Document | None) -> Head | None:
+    def head_before(self, body: bytes, about: NamedDocument | None) -> Head | None:
         """Return the head before that of a new index; None if a new lineage begins.
 
         Parameters
         ----------
         body : bytes
             The new index.
-        about : Document or None
+        about : NamedDocument or None
             The new document of the site's own words.
         """
         head = self.head

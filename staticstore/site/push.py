@@ -13,7 +13,7 @@ What it writes, in this order, each file whole or not at all::
     about.json, README, LICENSE, CITATION.cff   the files of the site's own words
     index.json
     index.head.json
-    trust/timestamp.json
+    trust/timestamp.json        removed if the site is no longer signed
 
 A push that is killed at any instant leaves the old index or the new one, and the
 next push resumes.
@@ -60,7 +60,8 @@ class PushReport:
     kept : int
         How many values, packs and compressed copies the target had already.
     deleted : list of str
-        The files that nothing named any more, and that were deleted.
+        The files that nothing named any more, and that were deleted; the timestamp of a
+        site that is no longer signed also without `delete`.
     left : int
         How many such files were left, without `delete`.
     failed : list of (str, str)
@@ -131,8 +132,9 @@ def push(
     force : bool or iterable of str, optional
         The guards to override: ``"shrink"`` refuses to leave no entry, or fewer than
         half of 20 or more; ``"lineage"`` to push over another lineage or a newer
-        generation; ``"folder"`` to replace a foreign page, index or values where no
-        push of ours has been.  True overrides all.
+        generation, or an unsigned site over a signed one, or one with other keys;
+        ``"folder"`` to replace a foreign page, index or values where no push of ours has
+        been.  True overrides all.
     dry_run : bool, optional
         Whether to write and delete nothing, and only report.
     allow_names : iterable of str, optional
@@ -227,9 +229,8 @@ def _predict(plan: PushPlan, report: PushReport, *, delete: bool) -> None:
     uploads = [one for stage in plan.stages for one in stage]
     report.uploaded = [one.href for one in uploads] + [href for href, _, _ in plan.last]
     report.bytes = sum(one.size for one in uploads) + sum(len(body) for _, body, _ in plan.last)
-    if delete:
-        report.deleted = plan.outdated
-    else:
+    report.deleted = plan.removed + (plan.outdated if delete else [])
+    if not delete:
         report.left = len(plan.outdated)
 
 
@@ -272,13 +273,16 @@ class _Push:
             self._write(href, body, served)
             self.report.uploaded.append(href)
             self.report.bytes += len(body)
+        if plan.removed:
+            _in_thread(lambda: self.target.remove(plan.removed))
+            self.report.deleted = plan.removed
         if not delete:
             self.report.left = len(plan.outdated)
             self._write_note(plan.after)
             return
         if outdated:
             _in_thread(lambda: self.target.remove(outdated))
-        self.report.deleted = plan.outdated
+        self.report.deleted = plan.removed + plan.outdated
         self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:

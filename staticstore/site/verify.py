@@ -15,7 +15,7 @@ from ..index.about import About
 from ..index.blocks import BlockRoot
 from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.fields import Content
-from ..index.head import MOST_HEAD_BYTES, Document, Head
+from ..index.head import MOST_HEAD_BYTES, Head, NamedDocument
 from ..index.snapshot import Index
 from .about import published_about, read_files
 from .documents.compression import copy_problems
@@ -238,7 +238,7 @@ class _Documents:
                 self._problems += _block_problems(head.blocks, root, lines, indexed)
         return self._problems
 
-    def _parsed(self, document: Document, parse: Callable[[bytes], T]) -> T | None:
+    def _parsed(self, document: NamedDocument, parse: Callable[[bytes], T]) -> T | None:
         try:
             body = read_regular(self._root / document.href)
             if len(body) != document.size:
@@ -257,7 +257,9 @@ class _Documents:
         return None
 
 
-def _block_problems(document: Document, root: BlockRoot, lines: bytes, indexed: bytes) -> _Problems:
+def _block_problems(
+    document: NamedDocument, root: BlockRoot, lines: bytes, indexed: bytes
+) -> _Problems:
     try:
         found = root.blocks_of(lines, 2, len(indexed) - 2)
     except IndexFormatError as error:
@@ -274,8 +276,7 @@ def _block_problems(document: Document, root: BlockRoot, lines: bytes, indexed: 
 
 
 def _about_problems(folder: SiteFolder) -> _Problems:
-    head = folder.read_head()
-    about = None if head is None else published_about(folder, head)
+    about = published_about(folder, folder.read_head())
     if about is not None:
         for name, found in read_files(folder, about).items():
             if isinstance(found, str):

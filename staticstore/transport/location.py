@@ -31,7 +31,7 @@ _INDEX_NAME = re.compile(r"(?:^|(?<=[/\\]))index(\.head)?\.json$")
 
 
 def check_spelling(text: str, *, is_document: bool) -> None:
-    """Refuse what looks like a mistake: the name of an index, or a URL without its scheme.
+    """Refuse likely mistakes: the name of an index, or a URL without scheme.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def check_spelling(text: str, *, is_document: bool) -> None:
 
 
 def split_document(text: str) -> tuple[str, str]:
-    """Split the location of a document into its folder and its quoted name, with its query.
+    """Split a document's location into folder and quoted name with query.
 
     The query of a bucket stays with the folder.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from staticstore import NotConnectedError, StaticStore, TransportError, publish
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from tests.servers import RawServer, serve_files
 
 WORDS = {"title": "Ilvar", "license": "CC0-1.0", "keywords": ["snow"]}
@@ -38,10 +38,10 @@ class Site:
 
     def describe(self, body: bytes) -> None:
         """Let the head name another document, and serve it."""
-        self.name(Document.of(Role.ABOUT, body))
+        self.name(NamedDocument.of(Role.ABOUT, body))
         self.files[self.href] = body
 
-    def name(self, document: Document | None) -> None:
+    def name(self, document: NamedDocument | None) -> None:
         """Let the head name another document."""
         self.head = Head(**{**vars(self.head), "about": document})
         self.files["index.head.json"] = self.head.encode()
@@ -134,7 +134,7 @@ def test_a_document_with_other_bytes_is_ignored(connect: Connect, site: Site, bo
 
 def test_a19_a_document_of_another_size_is_ignored(connect: Connect, site: Site) -> None:
     assert site.head.about is not None
-    site.name(Document(Role.ABOUT, site.head.about.size + 1, site.head.about.sha256))
+    site.name(NamedDocument(Role.ABOUT, site.head.about.size + 1, site.head.about.sha256))
     assert connect().about() is None
 
 
@@ -149,7 +149,7 @@ def test_a8_a_document_that_is_too_large_is_not_requested(
     site: Site, start: Callable[..., RawServer], stack: ExitStack, size: int
 ) -> None:
     assert site.head.about is not None
-    site.name(Document(Role.ABOUT, size, site.head.about.sha256))
+    site.name(NamedDocument(Role.ABOUT, size, site.head.about.sha256))
     server = start(serve_files(site.files), heads=True)
     store = stack.enter_context(StaticStore(server.url, poll_interval=0))
     assert store.about() is None

@@ -15,7 +15,7 @@ import pytest
 
 from staticstore import IndexFormatError, StaticStore, StoreError, mirror, publish
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.transport.http import wire
 from tests.servers import Answer, RawServer, Wire, serve_files
 
@@ -63,7 +63,7 @@ class Site:
     def head(self) -> Head:
         return Head.parse(self.files["index.head.json"])
 
-    def bomb(self, document: Document, size: int = HUGE) -> None:
+    def bomb(self, document: NamedDocument, size: int = HUGE) -> None:
         """Serve a bomb instead of a document, whose head declares the largest possible size."""
         self.bombs.add(document.href)
         for name in ("index.head.json", document.href):
@@ -176,7 +176,7 @@ def test_a_page_and_a_block_are_bounded(
         root["size"] = DECODED
     else:
         line = json.dumps(["many0000", 2, DECODED, "0" * 64]).encode() + b"\n"
-        document = Document.of(Role.BLOCK_LIST, line)
+        document = NamedDocument.of(Role.BLOCK_LIST, line)
         root |= document.as_json()
         root["pages"] = [["many0000", 0, len(line), document.sha256]]
         site.files[document.href] = line
@@ -187,7 +187,7 @@ def test_a_page_and_a_block_are_bounded(
 
 
 def _replace_root(site: Site, body: bytes) -> None:
-    document = Document.of(Role.BLOCK_ROOT, body)
+    document = NamedDocument.of(Role.BLOCK_ROOT, body)
     site.files[document.href] = body
     said = json.loads(site.files["index.head.json"])
     said["blocks"] = document.as_json()
@@ -247,6 +247,6 @@ def test_nesting_in_a_root_of_blocks_takes_no_memory(where: str) -> None:
 
 
 def test_nesting_in_a_list_of_blocks_takes_no_memory() -> None:
-    root = BlockRoot(1, Document.of(Role.BLOCK_LIST, b""), ())
+    root = BlockRoot(1, NamedDocument.of(Role.BLOCK_LIST, b""), ())
     page = b"[" + b"[]," * (1 << 20) + b"[]]\n"
     assert peak_of(lambda: root.blocks_of(page, 0, 10)) < 1 << 20

@@ -23,7 +23,7 @@ import pytest
 
 from staticstore import StaticStore, StoreError, TransportError, publish
 from staticstore.index.freshness import Freshness
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from tests.servers import Answer, Nginx, RawServer, Request, Wire
 
 POLLS_UNTIL_BELIEVED = 5
@@ -434,7 +434,7 @@ def test_a25_a_weak_etag_is_a_validator(edge: Edge, stack: ExitStack) -> None:
 
 def head_of(lineage: str, generation: int, index: bytes = b"{}") -> Head:
     published = (NOON + timedelta(hours=generation)).isoformat().replace("+00:00", "Z")
-    return Head(lineage * 32, generation, published, Document.of(Role.INDEX, index), 0)
+    return Head(lineage * 32, generation, published, NamedDocument.of(Role.INDEX, index), 0)
 
 
 def test_freshness_is_restored_from_its_note() -> None:

@@ -26,7 +26,7 @@ from staticstore import (
     poll_failed,
     publish,
 )
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 MANY = {f"{number:03}.txt": b"value %d" % number for number in range(200)}
@@ -228,7 +228,7 @@ def test_a13_a_head_that_is_right_the_second_time_is_followed(
     old_head = site.files["index.head.json"]
     site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
     new_head, right = site.files["index.head.json"], json.loads(site.files["index.head.json"])
-    nowhere = Document(Role.INDEX, right["index"]["size"], "0" * 64)
+    nowhere = NamedDocument(Role.INDEX, right["index"]["size"], "0" * 64)
     wrong = {**right, "index": {**right["index"], **nowhere.as_json()}}
     heads = iter([json.dumps(wrong).encode(), new_head])
     assert old_head != new_head

@@ -15,7 +15,7 @@ import pytest
 
 from staticstore import IndexFormatError, IntegrityError, StaticStore, mirror, publish
 from staticstore.index.blocks import named_documents
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.index.hidden import place_of
 from staticstore.site.documents.document_files import write_document
 from staticstore.site.folder.site_folder import SiteFolder
@@ -135,7 +135,7 @@ def test_a19_a_mirror_writes_no_name_chosen_by_the_host(
 
 
 def _sha256(body: bytes) -> str:
-    return Document.of(Role.CHANGES, body).sha256
+    return NamedDocument.of(Role.CHANGES, body).sha256
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a19_a_pack_with_another_name_is_ignored_and_still_hidden(
 @pytest.mark.parametrize("role", list(Role))
 def test_f16_a_document_is_only_stored_under_its_own_digest(tmp_path: Path, role: Role) -> None:
     with pytest.raises(IntegrityError):
-        write_document(SiteFolder(tmp_path), Document.of(role, b"right"), b"wrong")
+        write_document(SiteFolder(tmp_path), NamedDocument.of(role, b"right"), b"wrong")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -197,7 +197,7 @@ def test_f16_a_mirror_of_an_index_that_is_gone_has_its_own_head(
 def _publish_by_another_program(site: Path, key: str) -> None:
     """Publish an index with a key that readers leave out, and a head that names it."""
     body = json.dumps({**json.loads((site / "index.json").read_bytes()), key: {}}).encode()
-    document = Document.of(Role.INDEX, body)
+    document = NamedDocument.of(Role.INDEX, body)
     (site / "index.json").unlink()
     (site / "index.json").write_bytes(body)
     (site / document.href).write_bytes(body)

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from staticstore import IndexFormatError, StaticStore, StoreError, publish
 from staticstore.index.changes import changed_sum, sum_of_document, sum_text
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.index.snapshot import Index
 from staticstore.site.verify import verify_site
 from tests.index.strategies import entries
@@ -53,7 +53,7 @@ class Site:
     def forge_change_file(self, body: bytes = LIE) -> None:
         """Serve a change file with the right digest and other content."""
         said = json.loads(self.files["index.head.json"])
-        document = Document.of(Role.CHANGES, body)
+        document = NamedDocument.of(Role.CHANGES, body)
         said["changes"][-1] |= {**document.as_json(), "count": body.count(b"\n")}
         self.files[document.href] = body
         self.files["index.head.json"] = json.dumps(said).encode()

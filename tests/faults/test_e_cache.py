@@ -323,8 +323,8 @@ def write_and_evict(folder: str, first: int, errors: Any) -> None:
     """Write and read many values in a cache that has room for few."""
     values = ValueCache(CacheFolder(Path(folder), 64 * 4096))
     problem = None
-    for number in range(first, first + 1000):
-        data = b"%d" % (number % 700)
+    for number in range(first, first + 400):
+        data = b"%d" % (number % 300)
         sha256 = hashlib.sha256(data).hexdigest()
         values.put(sha256, data)
         if values.read(sha256, len(data)) not in (None, data):
@@ -337,7 +337,7 @@ def test_e7_processes_can_write_and_evict_at_once(cache: Path) -> None:
     errors: Any = context.Queue()
     processes = [
         context.Process(target=write_and_evict, args=(str(cache), first, errors))
-        for first in (0, 350)
+        for first in (0, 150)
     ]
     for process in processes:
         process.start()

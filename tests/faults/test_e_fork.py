@@ -1,6 +1,6 @@
 """E4: a forked child has connections and locks of its own, and does not affect its parent.
 
-With `STATICSTORE_FORK_ROUNDS=20` there are twenty times as many forks.
+With `STATICSTORE_FORK_ROUNDS=40` there are twenty times as many forks.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def test_e4_forked_readers_read_correctly_while_their_parent_reads(
             [str(tmp_path), *filter(None, [environment.get("PYTHONPATH")])]
         )
     with Nginx(tmp_path / "site", tls=tls) as server:
-        rounds = os.environ.get("STATICSTORE_FORK_ROUNDS", "5")
+        rounds = os.environ.get("STATICSTORE_FORK_ROUNDS", "2")
         data = str(tmp_path / "site/data")
         arguments = [server.url, data, "24", rounds, str(certificates.authority)]
         run = subprocess.run(

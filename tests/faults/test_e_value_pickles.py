@@ -44,6 +44,7 @@ from staticstore.errors import (
     NotConnectedError,
     TransportError,
     TransportTimeout,
+    TrustError,
 )
 from staticstore.processes import PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -203,12 +204,18 @@ def test_e4_threads_that_unpickle_a_store_at_once_share_the_index(site: MemorySi
     assert len(site.requests()) == before + 1
 
 
-def test_e4_a_store_that_is_unpickled_later_sees_the_site_as_it_is_then(
-    site: MemorySite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unpickled(site: MemorySite, monkeypatch: pytest.MonkeyPatch) -> tuple[StaticStore, StaticStore]:
+    """Two unpickled stores of one index, each of which polls at its first use."""
     monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
     with site.open() as store:
-        first, second = round_trip(store), round_trip(store)
+        return round_trip(store), round_trip(store)
+
+
+def test_e4_a_store_that_is_unpickled_later_sees_the_site_as_it_is_then(
+    site: MemorySite, unpickled: tuple[StaticStore, StaticStore]
+) -> None:
+    first, second = unpickled
     assert "new.txt" not in first
     site.write(index_of({**VALUES, "new.txt": b"new"}, title="x"))
     assert "new.txt" in second
@@ -226,11 +233,9 @@ def test_e4_an_unpickled_store_asks_as_often_as_it_would_poll(site: MemorySite) 
 
 
 def test_e18_an_unpickled_store_is_stale_while_the_host_fails(
-    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+    site: MemorySite, unpickled: tuple[StaticStore, StaticStore]
 ) -> None:
-    monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
-    with site.open() as store:
-        first, second = round_trip(store), round_trip(store)
+    first, second = unpickled
     assert len(first) == len(VALUES)
     site.spoil(lambda request, wire: wire.response(500))
     assert len(second) == len(VALUES)
@@ -239,11 +244,9 @@ def test_e18_an_unpickled_store_is_stale_while_the_host_fails(
 
 
 def test_e18_an_unpickled_store_that_is_refused_later_raises(
-    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+    site: MemorySite, unpickled: tuple[StaticStore, StaticStore]
 ) -> None:
-    monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
-    with site.open() as store:
-        first, second = round_trip(store), round_trip(store)
+    first, second = unpickled
     assert len(first) == len(VALUES)
     site.spoil(lambda request, wire: wire.response(401))
     with pytest.raises(AuthorizationError):
@@ -616,6 +619,7 @@ ERRORS: list[StoreError] = [
     InvalidKeyError("m", key="k"),
     IndexFormatError("m", url="http://h/p"),
     IntegrityError("m", expected=1, actual="ab", key="k"),
+    TrustError("m", reason="rollback", url="http://h/p"),
     TransportError("m", url="http://h/p"),
     TransportTimeout("m", key="k", url="http://h/p"),
     HTTPStatusError("m", retry_after=2.5, status=503),

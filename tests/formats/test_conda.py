@@ -156,7 +156,7 @@ _FIELDS = st.sampled_from(["sha256", "md5", "name", '"sha256":"'])
 _DIGESTS = st.sampled_from(["AB" * 32, "ab" * 32, "Cd" * 16, "N/A", ""])
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.text(max_size=5), st.dictionaries(_FIELDS, _JSON | _DIGESTS)), st.booleans()
 )

@@ -175,7 +175,7 @@ values = st.recursive(
 objects = st.dictionaries(st.sampled_from(NASTY), values, max_size=5)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(objects, objects, st.sampled_from(NASTY), st.sampled_from([",", " , "]), st.booleans())
 def test_whatever_is_in_it_an_asset_has_the_fields_of_both(
     properties: dict[str, Any], asset: dict[str, Any], href: str, comma: str, ascii_only: bool

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from staticstore import IndexFormatError
 from staticstore.index.about import FILE_NAMES, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About, NamedFile
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 
 FILE = {"size": 3, "sha256": "ab" * 32}
 WORDS: dict[str, str | list[str]] = {
@@ -199,8 +199,8 @@ def test_the_result_belongs_to_the_caller() -> None:
 # In the head
 
 
-HEAD = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", Document(Role.INDEX, 12, "ab" * 32), 0)
-DOCUMENT = Document(Role.ABOUT, 812, "77" * 32)
+HEAD = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", NamedDocument(Role.INDEX, 12, "ab" * 32), 0)
+DOCUMENT = NamedDocument(Role.ABOUT, 812, "77" * 32)
 
 
 def test_the_head_names_the_description_without_an_href() -> None:

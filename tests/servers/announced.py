@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from .daemon import GUARD, PATIENCE
@@ -51,12 +50,7 @@ class AnnouncedServer:
             assert self._changed.wait_for(lambda: self.url, PATIENCE * 3), self._lines
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(PATIENCE)
         self._guard.communicate()

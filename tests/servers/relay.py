@@ -8,7 +8,6 @@ import socket
 import struct
 import threading
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Self
 
 
@@ -144,12 +143,7 @@ class Relay:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
 

@@ -15,7 +15,7 @@ import requests
 from staticstore import StaticStore, StoreError, TransportError, mirror, publish, push, verify_site
 from staticstore.disk.atomic import atomic_file
 from staticstore.index.about import ABOUT_NAME
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.site.documents import root_files
 from staticstore.site.documents.root_files import OwnFiles
 from staticstore.site.folder.site_folder import SiteFolder
@@ -271,7 +271,7 @@ class Host:
     def say(self, said: Any) -> None:
         """Name other words in the head."""
         body = said if isinstance(said, bytes) else json.dumps(said).encode()
-        document = Document.of(Role.ABOUT, body)
+        document = NamedDocument.of(Role.ABOUT, body)
         head = Head.parse(self.files["index.head.json"])
         self.files["index.head.json"] = Head(**{**vars(head), "about": document}).encode()
         self.files[document.href] = body
@@ -300,7 +300,7 @@ def test_a_name_that_is_not_on_the_list_is_neither_asked_for_nor_written(
 ) -> None:
     body = b"<?php evil();"
     host.files[name] = body
-    file = {"size": len(body), "sha256": Document.of(Role.ABOUT, body).sha256}
+    file = {"size": len(body), "sha256": NamedDocument.of(Role.ABOUT, body).sha256}
     host.say({"title": "Evil", "files": {name: file}})
     mirrored_from(server, copy)
     assert not [request for request in server.requests if name in request.path]

@@ -22,6 +22,7 @@ from staticstore.site.documents.exports import EXPORTS, changed_pieces, rendered
 from staticstore.site.exports import checked_names
 from tests.killing import killed
 
+from .killed_update import change
 from .sitefolder import fill, index_of, make_site, tree
 
 ALL = sorted(EXPORTS)
@@ -441,18 +442,29 @@ def test_a_note_names_no_other_file(site: Path) -> None:
     assert exports_of(site) == {}
 
 
-def test_f1_killed_at_any_instant_the_next_publish_knows_its_exports(tmp_path: Path) -> None:
+def test_f1_killed_at_any_instant_the_next_publish_knows_its_exports(
+    tmp_path: Path, memory_path: Path
+) -> None:
     files = {**{f"f{number:02}": b"%d" % number for number in range(40)}, "a/f03": b"3"}
     site = make_site(tmp_path / "site", files)
     publish(site, also=["datapackage", "sums"])
-    survived = killed("tests.site.killed_update", site, tmp_path / "killed")
+    old = (site / "index.json").read_bytes()
+    survived = killed("tests.site.killed_update", site, memory_path)
     assert survived >= 20
+    change(site)
+    publish(site)
+    new = (site / "index.json").read_bytes()
+    seen = []
     for number in range(survived + 1):
-        copy = tmp_path / "killed" / str(number)
+        copy = memory_path / str(number)
+        seen.append((copy / "index.json").read_bytes())
         fill(copy / "data", {"after": b"what was published does not come again"})
         publish(copy)
         found = rendered(copy)
         assert exports_of(copy) == {name: found[name] for name in ("datapackage", "sums")}
+        assert verify_site(copy).wrong == []
+    assert seen == sorted(seen, key=[old, new].index)
+    assert set(seen) == {old, new}
 
 
 # What is done with them

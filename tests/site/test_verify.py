@@ -12,7 +12,7 @@ import pytest
 
 from staticstore.errors import IndexFormatError, StoreError
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.site.publisher import publish, verify_site
 
 from .sitefolder import fill, index_of, make_site, tree
@@ -189,9 +189,9 @@ def test_a_head_that_counts_other_entries_is_wrong(site: Path) -> None:
     assert verify_site(site).wrong == [("index.head.json", reason)]
 
 
-def put(site: Path, role: Role, body: bytes) -> Document:
+def put(site: Path, role: Role, body: bytes) -> NamedDocument:
     """Write a document under its digest."""
-    document = Document.of(role, body)
+    document = NamedDocument.of(role, body)
     (site / role.folder).mkdir(exist_ok=True)
     (site / document.href).write_bytes(body)
     return document

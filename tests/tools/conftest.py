@@ -14,6 +14,7 @@ import requests
 
 from staticstore import publish
 from tests.site.sitefolder import fill, make_site
+from tests.tools.file_system_site import FilesOfSite, files_of_site
 from tests.tools.web_server import ORIGIN, VALUES
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ def hosted_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(root / "data", {"small/new.txt": b"new"})
     publish(root, pack=True, browse=True)  # so that there is a change file, too
     return root
+
+
+@pytest.fixture(scope="module")
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FilesOfSite]:
+    """A site with those files of the cookbook that the module names in `FILES`."""
+    with files_of_site(tmp_path_factory.mktemp("site"), *request.module.FILES) as site:
+        yield site
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 duckdb = pytest.importorskip("duckdb")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "tables/stations.csv", "tables/weather.parquet"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["tables/stations.csv", "tables/weather.parquet"]
 
 
 @pytest.fixture

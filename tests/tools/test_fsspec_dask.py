@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 pytest.importorskip("dask")
 
@@ -18,13 +17,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The inplace keyword"),
 ]
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "tables/stations.csv", "tables/weather.parquet"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["tables/stations.csv", "tables/weather.parquet"]
 
 
 def test_a_bag_of_lines(site: FilesOfSite) -> None:

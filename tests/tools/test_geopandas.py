@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 gpd = pytest.importorskip("geopandas")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "maps/stations.geojson", "maps/soundings.parquet"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["maps/stations.geojson", "maps/soundings.parquet"]
 
 
 def test_a_geojson_file(site: FilesOfSite) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 pytest.importorskip("intake")
 pytest.importorskip("pandas")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(tmp_path_factory.mktemp("site"), "tables/stations.csv") as site:
-        yield site
+# Those of `site`.
+FILES = ["tables/stations.csv"]
 
 
 def test_a_reader_of_a_csv_file(site: FilesOfSite) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -16,6 +16,7 @@ import pytest
 from staticstore import IntegrityError, JoinedStore, StaticStore, StoreError, TransportError
 from staticstore.interop.obspec import ObspecStore
 from tests.client.scene import TIMEOUT, MemorySite
+from tests.client.test_async import run
 from tests.servers import Request, Wire
 from tests.sites import entry
 
@@ -49,14 +50,6 @@ VALUES = {
     "a/bc.bin": b"",
     "d.bin": b"4",
 }
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    async def main() -> T:
-        async with asyncio.timeout(TIMEOUT):
-            return await coroutine
-
-    return asyncio.run(main())
 
 
 @pytest.fixture

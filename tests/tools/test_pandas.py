@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 pd = pytest.importorskip("pandas")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "tables/stations.csv", "tables/weather.parquet"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["tables/stations.csv", "tables/weather.parquet"]
 
 
 def test_read_csv_takes_a_url(site: FilesOfSite) -> None:

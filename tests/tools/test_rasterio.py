@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 rasterio = pytest.importorskip("rasterio")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(tmp_path_factory.mktemp("site"), "terrain/dem.tif") as site:
-        yield site
+# Those of `site`.
+FILES = ["terrain/dem.tif"]
 
 
 @pytest.mark.parametrize("is_function", [False, True], ids=["file system", "function"])

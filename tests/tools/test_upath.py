@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 upath = pytest.importorskip("upath")
 
 # It says of each file system that it does not bring that it may not be tested.
 pytestmark = pytest.mark.filterwarnings("ignore:UPath .staticstore. filesystem")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "tables/stations.csv", "tables/weather.parquet"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["tables/stations.csv", "tables/weather.parquet"]
 
 
 def test_a_path_is_read(site: FilesOfSite) -> None:

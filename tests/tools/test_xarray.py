@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.tools.file_system_site import FilesOfSite, files_of_site
+from tests.tools.file_system_site import FilesOfSite
 
 xr = pytest.importorskip("xarray")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
-    with files_of_site(
-        tmp_path_factory.mktemp("site"), "climate/by-day.nc", "climate/cube.zarr"
-    ) as site:
-        yield site
+# Those of `site`.
+FILES = ["climate/by-day.nc", "climate/cube.zarr"]
 
 
 def test_a_netcdf_file_by_its_url(site: FilesOfSite) -> None:

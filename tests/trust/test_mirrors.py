@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from staticstore import StaticStore, TrustError, mirror
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from tests.trust.conftest import Opened
 from tests.trust_sites import SignedSite, new_key
 
@@ -101,12 +103,86 @@ def test_a_copy_of_a_site_that_is_signed_no_more_is_not_signed(
     assert signatures(tmp_path / "copy") == {}
 
 
+@pytest.mark.parametrize("verified", [True, False])
+def test_t33_a_copy_of_a_site_with_new_keys_has_no_root_documents_of_the_old_ones(
+    site: SignedSite, opened: Opened, tmp_path: Path, verified: bool
+) -> None:
+    site.write_root()
+    site.sign()
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    shutil.rmtree(site.trust)
+    site.begin()
+    site.publish({"a.txt": b"two"})
+    with opened() if verified else plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    assert "2.root.json" not in signatures(tmp_path / "copy")
+    assert opened(tmp_path / "copy")["a.txt"].read() == b"two"
+
+
+def age(root: Path, days: int) -> None:
+    """Date back all files of a site."""
+    for path in root.rglob("*"):
+        then = path.stat().st_mtime - days * 86400
+        os.utime(path, (then, then))
+
+
+def test_t32_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+        named = [*(tmp_path / "copy").glob("trust/*"), *(tmp_path / "copy").glob("index/*")]
+        age(tmp_path / "copy", 7)
+        site.publish({"a.txt": b"two"})
+        store.update_index()
+        mirror(store, tmp_path / "copy")
+    assert [path for path in named if not path.exists()] == []
+
+
+def test_t32_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
+    site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed between head and timestamp, and the next run comes a week later."""
+    copy = tmp_path / "copy"
+    with plain(site.root) as store:
+        mirror(store, copy)
+        named = [*copy.glob("trust/*"), *copy.glob("index/*"), *copy.glob("blocks/*")]
+        old = signatures(copy)["timestamp.json"]
+        for key in ("b.txt", "c.txt"):
+            site.publish({key: b"new"})
+            store.update_index()
+            mirror(store, copy)
+            (copy / "trust" / "timestamp.json").write_bytes(old)
+            assert list(opened(copy)) == ["a.txt"]
+            age(copy, 7)
+        mirror(store, copy)
+    assert [path for path in named if not path.exists()] == []
+    assert list(opened(copy)) == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_t32_what_signatures_lead_to_stays_while_the_signatures_do(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """A value fails for many days, so that the copy has an index of its own."""
+    copy = tmp_path / "copy"
+    with plain(site.root) as store:
+        mirror(store, copy)
+        site.publish({"b.txt": b"two", "c.txt": b"three"})
+        (site.root / "data" / "b.txt").unlink()
+        store.update_index()
+        for _ in range(3):
+            assert [key for key, _ in mirror(store, copy).failed] == ["b.txt"]
+            age(copy, 7)
+            assert list(opened(copy)) == ["a.txt"]
+
+
 def test_a_copy_of_values_that_are_elsewhere_is_not_signed(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     """The copy has the values, and says so in an index of its own."""
     body = b'{\n"b.txt":{"placed":{"href":"data/a.txt"}}\n}\n'
-    head = Head("ab" * 16, 1, "2026-11-20T12:00:00Z", Document.of(Role.INDEX, body), 1)
+    head = Head("ab" * 16, 1, "2026-11-20T12:00:00Z", NamedDocument.of(Role.INDEX, body), 1)
     (site.root / "index.json").write_bytes(body)
     (site.root / "index.head.json").write_bytes(head.encode())
     site.sign()

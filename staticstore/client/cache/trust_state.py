@@ -40,7 +40,7 @@ _IN_MEMORY = (
 
 
 class StateFile:
-    """The state of a signed site in the folder of a cache; shared with other processes.
+    """The state of a signed site in a cache, shared with other processes.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class StateFile:
 
 
 class TrustedSite:
-    """A signed site as it was last verified; thread-safe, and shared by all connections.
+    """A signed site as last verified; thread-safe, shared by all connections.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def seconds_since_boot() -> float:
 
 
 class Follower(Protocol):
-    """Fetches the index for a connection: `SiteFollower`, or `IndirectFollower`."""
+    """Fetches the index for a connection: a `DirectFollower`, or an `IndirectFollower`."""
 
     @property
     def session(self) -> Session:

@@ -24,7 +24,7 @@ _NO_CACHE = {"Cache-Control": "no-cache"}
 
 
 class CurrentDocument:
-    """Asks for one document that may change, and remembers the validators of what is held.
+    """Requests one document that may change, conditionally where possible.
 
     For one caller at a time.
 
@@ -57,7 +57,7 @@ class CurrentDocument:
         return self.session.root.join(self._url_path)
 
     def request(self, most_bytes: int) -> SizedRequest:
-        """Return a request for a carrier, which any answer but a good one repeats by `ask`.
+        """Return a request for a carrier; on any bad answer, call `ask`.
 
         Parameters
         ----------

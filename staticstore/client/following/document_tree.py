@@ -26,10 +26,9 @@ from ...transport.http.document import Absent
 from ...transport.http.elsewhere import Location, locate, placed_url
 from ...transport.http.failures import status_error
 from ...transport.http.root import origin_of
-from .budget import Budget
 from .current_document import CurrentDocument
 from .documents import excerpt_of
-from .many_documents import Received, ask_many, received
+from .many_documents import Budget, Received, ask_many, received
 
 if TYPE_CHECKING:
     from ...formats import Link, Read

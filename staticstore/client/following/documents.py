@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from ...disk.part_file import PartialDocument
 from ...errors import HTTPStatusError, IndexFormatError, IntegrityError, TransportError
-from ...formats import Document as ForeignDocument
-from ...formats import known_form
+from ...formats import Document, known_form
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
     from ...index.blocks import Stretch
     from ...index.freshness import Freshness
-    from ...index.head import Document, Role
+    from ...index.head import NamedDocument, Role
     from ...transport.http.session import Session
 
 __all__ = [
@@ -81,7 +80,7 @@ class Documents:
 
     def fetch(
         self,
-        document: Document,
+        document: NamedDocument,
         *,
         path: str | None = None,
         max_bytes: int | None = None,
@@ -91,7 +90,7 @@ class Documents:
 
         Parameters
         ----------
-        document : Document
+        document : NamedDocument
             Which one.  Its size is the host's claim, and not used as a limit.
         path : str, optional
             Where it is, if not under its digest.  This is the last resort: a refusal
@@ -142,15 +141,15 @@ class Documents:
             self._served.add(document.role)
         return found
 
-    def _absent(self, document: Document) -> frozenset[int]:
+    def _absent(self, document: NamedDocument) -> frozenset[int]:
         return ABSENT if document.role in self._served else ABSENT | FAILED
 
-    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
+    def read(self, document: NamedDocument, parts: PartFolder | None = None) -> bytes | None:
         """Return the bytes of a document; see `fetch`."""
         found = self.fetch(document, parts=parts)
         return None if found is None else bytes(found.body)
 
-    def read_stretch(self, document: Document, stretch: Stretch) -> bytes | None:
+    def read_stretch(self, document: NamedDocument, stretch: Stretch) -> bytes | None:
         """Return some lines of a document; None if no root serves ranges of it.
 
         Raises
@@ -200,7 +199,7 @@ class Documents:
         """The root that is asked first, for errors."""
         return self._sessions[0].root.url
 
-    def missing(self, document: Document) -> IntegrityError:
+    def missing(self, document: NamedDocument) -> IntegrityError:
         """Return the error for a document that no root has."""
         return _mismatch(self._sessions[0], document, "nothing")
 
@@ -328,7 +327,7 @@ def _get(
     )
 
 
-def _mismatch(session: Session, document: Document, actual: str) -> IntegrityError:
+def _mismatch(session: Session, document: NamedDocument, actual: str) -> IntegrityError:
     return IntegrityError(
         f"{document.href} is not what the head of the site says",
         expected=document.sha256,
@@ -351,5 +350,5 @@ def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
 
 def with_hint(text: str, fetched: Fetched) -> str:
     """Add the format that a document looks like, if others publish such indexes, to a text."""
-    form = known_form(ForeignDocument(fetched.response.url, bytes(fetched.body), None, None))
+    form = known_form(Document(fetched.response.url, bytes(fetched.body), None, None))
     return text if form is None else f"{text}; it looks like one for format={form!r}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...errors import IntegrityError, StoreError, TransportError
@@ -17,6 +16,7 @@ from ...transport.http.document import Absent
 from ...transport.http.failures import status_error
 from ...transport.http.wire import Deadline
 from ...transport.values.remote_value import PASSED_OVER, Sources
+from .direct_follower import DirectFollower
 from .documents import Documents, RootReader, Sighting
 from .held import IndexParts
 from .index_reader import Held, IndexReader, parsed
@@ -39,7 +39,7 @@ _HEAD_EVERY_POLLS = 10
 _Ask = Callable[[RootReader, Deadline, Deadline], Held | None]
 
 
-class SiteFollower:
+class SiteFollower(DirectFollower):
     """Fetches the index of a site, or what has changed in it.
 
     It holds no snapshot.  On a site with a head, a poll asks for the head alone; else for
@@ -47,54 +47,33 @@ class SiteFollower:
     others are copies: they serve documents whose digests the first has named, and an index
     only to a store that holds none.
 
-    One poll at a time calls `fetch`, `part` or `whole`, any thread the other methods.  Every
-    call ends when the session's wire is cut.
-
     Parameters
     ----------
     sessions : sequence of Session
         One for each root.
     index_path : str
         Path of the index below the roots, not quoted.
-    freshness : Freshness
-        What the first root has said before.
-    max_bytes : int
-        The most bytes that an index may have.
-    seconds : float
-        Time limit of one fetch.
     parts : PartFolder, optional
         Where interrupted documents are kept.
-    owns_sessions : bool, optional
-        Whether `close` cuts the sessions.
-
-    Attributes
-    ----------
-    trouble, checks
-        As in `Follower`.
+    **bounds
+        As in `DirectFollower`.
     """
-
-    trouble = None
-    checks = True
 
     def __init__(
         self,
         sessions: Sequence[Session],
         index_path: str,
         *,
-        freshness: Freshness,
-        max_bytes: int,
-        seconds: float,
         parts: PartFolder | None = None,
-        owns_sessions: bool = True,
+        **bounds: Any,
     ) -> None:
-        self.max_bytes = max_bytes
-        self._owns_sessions = owns_sessions
+        super().__init__(sessions, **bounds)
         self._part_folder = parts
-        self.freshness = freshness
-        self._seconds = seconds
         self._has_head = index_path == "index.json"
-        self._roots = [RootReader(one, index_path, max_bytes, freshness) for one in sessions]
-        self._reader = IndexReader(index_path, max_bytes)
+        self._roots = [
+            RootReader(session, index_path, self.max_bytes, self.freshness) for session in sessions
+        ]
+        self._reader = IndexReader(index_path, self.max_bytes)
         self._polls = 0
         self._passed_over: str | None = None
         self._served: set[Role] = set()
@@ -105,31 +84,14 @@ class SiteFollower:
             self._wholes = WholeValues(self.session.wires)
 
     @property
-    def session(self) -> Session:
-        """The session of the first root."""
-        return self._roots[0].session
-
-    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the roots and their documents, for people."""
         passed_over = () if self._passed_over is None else (self._passed_over,)
         return (*passed_over, *self._reader.warnings, *self.freshness.warnings())
 
-    @property
-    def cut(self) -> threading.Event:
-        """Set when the connections are cut."""
-        return self.session.wire.cut
-
-    def serve(self, owner: object) -> None:
-        """Send the requests in the name of `owner`, which is not kept alive."""
-        if self._owns_sessions:  # else in the names of those that share them
-            self.session.wire.owners.add(owner)
-
     def close(self) -> None:
         """Cut the connections to all roots, if they are its own; never blocks."""
-        if self._owns_sessions:
-            for root in self._roots:
-                root.session.close()
+        super().close()
         if self._wholes is not None:
             self._wholes.close()
 
@@ -173,10 +135,9 @@ class SiteFollower:
         IntegrityError
             The host has other bytes than its head says, twice.
         """
-        deadline = self._deadline(seconds)
+        self._polls += 1
         base = held if held is not None and held.is_whole and not anew else None
-        ask = partial(self._polled, base, held is None)
-        return self._first(held, ask, deadline, anew=base is None)
+        return self._fetch(held, base, self._deadline(seconds))
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none.
@@ -186,8 +147,8 @@ class SiteFollower:
         TransportError
             The head could not be fetched.
         """
-        deadline = Deadline(self._seconds)
-        return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
+        self._polls += 1
+        return self._fetch_part(held, Deadline(self._seconds))
 
     def whole(self, held: Held) -> Held:
         """Return the index that the head of a snapshot names, read whole.
@@ -207,18 +168,18 @@ class SiteFollower:
         new = self._reader.whole(before, sighting, self.documents(held))
         return dataclasses.replace(new, source=held.source)
 
-    def _deadline(self, seconds: float | None) -> Deadline:
-        # What a caller waits for at most is a lower limit, which does not grow.
-        if seconds is None:
-            return Deadline(self._seconds)
-        return Deadline(min(self._seconds, seconds), grows=False)
-
     # -- which root ----------------------------------------------------------------
+
+    def _fetch(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
+        ask = partial(self._polled, base, held is None)
+        return self._first(held, ask, deadline, anew=base is None)
+
+    def _fetch_part(self, held: Held | None, deadline: Deadline) -> Held | None:
+        return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
 
     def _first(
         self, held: Held | None, ask: _Ask, deadline: Deadline, *, anew: bool
     ) -> Held | None:
-        self._polls += 1
         first, *copies = self._roots
         if held is None or anew:
             first.forget()
@@ -252,12 +213,12 @@ class SiteFollower:
         roots = (root for root in self._roots if root.session.root.url == held.source)
         return next(roots, self._roots[0])
 
-    def _sessions(self, root: RootReader) -> tuple[Session, ...]:
+    def _sessions_from(self, root: RootReader) -> tuple[Session, ...]:
         return (root.session, *(one.session for one in self._roots if one is not root))
 
     def _documents(self, root: RootReader, deadline: Deadline) -> Documents:
         # The other roots serve them, too: a digest says whether a document is the right one.
-        sessions = self._sessions(root)
+        sessions = self._sessions_from(root)
         return Documents(sessions, deadline, self.max_bytes, self._served, self._part_folder)
 
     # -- what a root says --------------------------------------------------------------
@@ -318,7 +279,7 @@ class SiteFollower:
         return dataclasses.replace(held, content=self._parts(root, head))
 
     def _parts(self, root: RootReader, head: Head) -> IndexParts:
-        sessions = self._sessions(root)
+        sessions = self._sessions_from(root)
         return IndexParts(sessions, head, self._seconds, self.max_bytes, self._served)
 
     def _asks_head(self, base: Held | None, freshness: Freshness) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ...errors import unforeseen_as_refusal
 from ...formats import reader_of
@@ -12,86 +12,41 @@ from ...index.forms.foreign_entries import foreign_entries
 from ...index.snapshot import Index
 from ...transport.http.wire import Deadline
 from ...transport.values.remote_value import Sources
+from .direct_follower import DirectFollower
 from .document_tree import DocumentTree
 from .documents import Documents
 from .index_reader import Held
 
 if TYPE_CHECKING:
     from ...formats import Read
-    from ...index.freshness import Freshness
     from ...transport.http.session import Session
 
 __all__ = ["FormatFollower"]
 
 
-class FormatFollower:
+class FormatFollower(DirectFollower):
     """Fetches an index in a format of others, or what has changed in it; a `Follower`.
-
-    One poll at a time calls `fetch`, `part` or `whole`, any thread the other methods.  Every
-    call ends when the session's wire is cut.
 
     Parameters
     ----------
-    session : Session
-        That of the root, which names the first document.
+    sessions : sequence of Session
+        That of the only root, which names the first document.
     form : str or callable
         The format, as in `StaticStore`.
-    freshness : Freshness
-        Takes the digest of what the host has said.
-    max_bytes : int
-        The most bytes that all documents may have together.
-    seconds : float
-        Time limit of one fetch.
-    owns_session : bool, optional
-        Whether `close` cuts the session.
-
-    Attributes
-    ----------
-    session, max_bytes, trouble, checks
-        As in `Follower`.
+    **bounds
+        As in `DirectFollower`; `max_bytes` is for all documents together.
     """
 
-    trouble = None
-    checks = True
-
-    def __init__(
-        self,
-        session: Session,
-        form: str | Read,
-        *,
-        freshness: Freshness,
-        max_bytes: int,
-        seconds: float,
-        owns_session: bool = True,
-    ) -> None:
-        self.session = session
-        self.max_bytes = max_bytes
-        self._freshness = freshness
-        self._seconds = seconds
-        self._owns_session = owns_session
+    def __init__(self, sessions: Sequence[Session], form: str | Read, **bounds: Any) -> None:
+        super().__init__(sessions, **bounds)
         # A function may have been another one when an index was cached.
         self._recalls = isinstance(form, str)
-        self._tree = DocumentTree(session, reader_of(form), max_bytes)
-
-    @property
-    def cut(self) -> threading.Event:
-        """Set when the connections are cut."""
-        return self.session.wire.cut
+        self._tree = DocumentTree(self.session, reader_of(form), self.max_bytes)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Which documents could not be had, for people."""
         return self._tree.problems
-
-    def serve(self, owner: object) -> None:
-        """Send the requests in the name of `owner`, which is not kept alive."""
-        if self._owns_session:  # else in the names of those that share it
-            self.session.wire.owners.add(owner)
-
-    def close(self) -> None:
-        """Cut the connections, if they are its own; never blocks."""
-        if self._owns_session:
-            self.session.close()
 
     def sources(self, held: Held) -> Sources:
         """Return where the values of a snapshot can be read."""
@@ -127,8 +82,7 @@ class FormatFollower:
         StoreError
             As `DocumentTree.poll`.
         """
-        limit = self._seconds if seconds is None else min(self._seconds, seconds)
-        deadline = Deadline(limit, grows=seconds is None)
+        deadline = self._deadline(seconds)
         if held is None or anew:
             self._tree.forget()
         else:
@@ -151,7 +105,7 @@ class FormatFollower:
                 before=None if held is None else held.index.stored,
                 https_only=self.session.root.origin.scheme == "https",
             )
-        self._freshness.know_index(sha256, None)
+        self.freshness.know_index(sha256, None)
         return self._confirmed(
             Held(Index(stored, merged.warnings), {}, sha256, size=self._tree.size)
         )

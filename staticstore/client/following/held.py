@@ -24,7 +24,7 @@ from ...transport.http.wire import Deadline
 from .documents import Documents
 
 if TYPE_CHECKING:
-    from ...index.head import Document, Head, Role
+    from ...index.head import Head, NamedDocument, Role
     from ...index.snapshot import Index
     from ...transport.http.session import Session
 
@@ -140,7 +140,11 @@ class IndexParts:
         return self._read(self._head.index, block, deadline, parse)
 
     def _read(
-        self, document: Document, stretch: Stretch, deadline: Deadline, parse: Callable[[bytes], T]
+        self,
+        document: NamedDocument,
+        stretch: Stretch,
+        deadline: Deadline,
+        parse: Callable[[bytes], T],
     ) -> T:
         memory = self._memory.get()
         with memory.lock:
@@ -163,7 +167,7 @@ class _PartMemory:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         # Estimated bytes of memory, and a parsed stretch of a document.
-        self.parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
+        self.parsed: LRUCache[tuple[NamedDocument, Stretch], tuple[int, Any]] = LRUCache(
             tuning.PARTS_MEMORY_BYTES, getsizeof=operator.itemgetter(0)
         )
 

@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ... import tuning
@@ -18,11 +17,10 @@ from ...errors import (
     StoreError,
     TransportError,
 )
-from ...index.changes import Action, Changes
+from ...index.changes import Changes
 from ...index.snapshot import Index
 from ...processes import PerProcess
-from ...query.conditions import Where
-from ..telling.subscription import ChangeSource, Dispatch, Subscription
+from ..telling.subscription import ChangeSource, Subscription, SubscriptionOptions
 from .connection import Connection, Poller
 from .current_index import CurrentIndex
 
@@ -357,29 +355,10 @@ class LiveIndex(ChangeSource):
 
     # -- subscriptions ---------------------------------------------------------
 
-    def subscribe(
-        self,
-        callback: Callable[[Any], object],
-        *,
-        actions: Iterable[Action] = ("set", "update", "delete"),
-        dispatch: Dispatch | None = None,
-        initial: bool = False,
-        batch: bool = False,
-        where: Where | None = None,
-        equals: Mapping[str, Any] | None = None,
-    ) -> tuple[Subscription, Index]:
+    def subscribe(self, options: SubscriptionOptions) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
-        return self.subscribers.subscribe(
-            lambda: self.index,
-            self.connected().is_cut,
-            callback,
-            actions=actions,
-            dispatch=dispatch,
-            initial=initial,
-            batch=batch,
-            where=where,
-            equals=equals,
-        )
+        is_cut = self.connected().is_cut
+        return self.subscribers.subscribe(lambda: self.index, is_cut, options)
 
     def end_at_disconnect(self, watch: OpenWatch) -> None:
         """End a watch when the present connection is closed."""

@@ -7,18 +7,17 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
-from ...index.changes import Action, Changes, diff
+from ...index.changes import Changes, diff
 from ..telling.deliveries import Deliveries, has_handlers
 from ..telling.subscribers import Subscribers, ViewFollower
-from ..telling.subscription import ChangeSource, Dispatch, Subscription
+from ..telling.subscription import ChangeSource, Subscription, SubscriptionOptions
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from ...query.conditions import Where
     from ..telling.watch import OpenWatch
     from .live import LiveIndex
 
@@ -164,7 +163,7 @@ class ViewSubscribers(Subscribers, ViewFollower):
 
 
 class _Composer:
-    """Makes the same snapshot of a view again as long as those of its sites are the same."""
+    """Caches the snapshot of a view until one of its sites has another."""
 
     def __init__(self, make: Compose) -> None:
         self._make = make
@@ -251,17 +250,7 @@ class LiveView(ChangeSource):
         olds = [new if old is None else old for old, new in zip(before, after, strict=True)]
         return diff(self._make(olds), self.compose(after))
 
-    def subscribe(
-        self,
-        callback: Callable[[Any], object],
-        *,
-        actions: Iterable[Action] = ("set", "update", "delete"),
-        dispatch: Dispatch | None = None,
-        initial: bool = False,
-        batch: bool = False,
-        where: Where | None = None,
-        equals: Mapping[str, Any] | None = None,
-    ) -> tuple[Subscription, Index]:
+    def subscribe(self, options: SubscriptionOptions) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
         self.connected()
         subscribers = self.subscribers
@@ -271,17 +260,7 @@ class LiveView(ChangeSource):
             assert subscribers.snapshot is not None, "it is complete"
             return subscribers.snapshot
 
-        return subscribers.subscribe(
-            snapshot,
-            lambda: not subscribers.is_open(),
-            callback,
-            actions=actions,
-            dispatch=dispatch,
-            initial=initial,
-            batch=batch,
-            where=where,
-            equals=equals,
-        )
+        return subscribers.subscribe(snapshot, lambda: not subscribers.is_open(), options)
 
     def end_at_disconnect(self, watch: OpenWatch) -> None:
         """End a watch when a site is disconnected."""

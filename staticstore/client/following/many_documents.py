@@ -1,4 +1,4 @@
-"""Many documents of one origin, requested together; what is not as expected is asked for singly."""
+"""Many documents of a foreign index: requested together, and bounded together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from requests import Request
 
 from ... import tuning
-from ...errors import NotConnectedError, TransportTimeout
+from ...errors import IndexFormatError, NotConnectedError, TransportTimeout
 from ...transport.http.conditions import (
     GZIP_MAGIC,
     CodingError,
@@ -21,15 +21,17 @@ from ...transport.http.conditions import (
     codings_of,
     decoded,
 )
+from ...transport.http.wire import SizeLimit
 from ...transport.many.batch import submit
 from ...transport.many.carrier import SubmittedRequest, after_answers
 from ...transport.many.request import SizedAnswer
 
 if TYPE_CHECKING:
-    from ...transport.http.wire import Deadline, SizeLimit
+    from ...errors import StoreError
+    from ...transport.http.wire import Deadline
     from .current_document import CurrentDocument
 
-__all__ = ["Received", "ask_many", "received"]
+__all__ = ["Budget", "Received", "ask_many", "received"]
 
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.:-]+/[\w.~/?&=:-]*", re.ASCII)
 _MOST_UNEXPECTED_ANSWERS = 8  # answers more than good ones
@@ -51,7 +53,7 @@ class Received(NamedTuple):
 def ask_many(
     documents: Iterable[CurrentDocument], deadline: Deadline, *, at_once: int
 ) -> Generator[tuple[CurrentDocument, SizedAnswer | None]]:
-    """Request documents by the carriers of their sessions, and yield each answer as it comes.
+    """Request documents together, and yield each answer as it arrives.
 
     Close it to give up what is left.
 
@@ -171,7 +173,7 @@ class _Batch:
 
 
 def received(document: CurrentDocument, answer: SizedAnswer, limit: SizeLimit) -> Received | None:
-    """Return a document of a 200, decoded; None if its coding is none that is decoded here.
+    """Return the document of a 200, decoded; None for other codings than gzip.
 
     Parameters
     ----------
@@ -209,3 +211,64 @@ def received(document: CurrentDocument, answer: SizedAnswer, limit: SizeLimit) -
     validators = checked_validators({"If-None-Match": etag, "If-Modified-Since": modified})
     sha256 = hashlib.sha256(body).hexdigest()
     return Received(url, body, sha256, fields.get("content-type"), validators)
+
+
+class Budget:
+    """The bytes of all documents, those that are being received included; thread-safe.
+
+    Parameters
+    ----------
+    most_bytes : int
+        The most that all may have together, decoded.
+    sizes : mapping
+        The bytes of those that are held, by URL.
+
+    Attributes
+    ----------
+    error : StoreError or None
+        Set once there are too many.
+    """
+
+    def __init__(self, most_bytes: int, sizes: Mapping[str, int]) -> None:
+        self._most_bytes = most_bytes
+        self._sizes = dict(sizes)
+        self._total = sum(self._sizes.values())
+        self._lock = threading.Lock()
+        self.error: StoreError | None = None
+
+    def limit(self, url: str) -> SizeLimit:
+        """Return the limit of one document, which counts the bytes of the others, too."""
+        limit = _SharedLimit(self._most_bytes, "the index", "max_index_bytes")
+        limit.budget = self
+        limit.document_url = url
+        return limit
+
+    def check(self, limit: SizeLimit, count: int, url: str) -> None:
+        """Count the bytes of a document so far.
+
+        Raises
+        ------
+        IndexFormatError
+            All together have too many.
+        """
+        with self._lock:
+            self._total += count - self._sizes.get(url, 0)
+            self._sizes[url] = count
+            total = self._total
+        try:
+            SizeLimit.check(limit, total, url)
+        except IndexFormatError as error:
+            self.error = error
+            raise
+
+
+class _SharedLimit(SizeLimit):
+    # None in a copy with other bytes.
+    budget: Budget | None = None
+    document_url = ""
+
+    def check(self, count: int, url: str) -> None:
+        if self.budget is None:
+            super().check(count, url)
+        else:
+            self.budget.check(self, count, self.document_url)

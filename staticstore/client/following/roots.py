@@ -75,30 +75,15 @@ class EqualRootsFollower(SiteFollower):
 
     def sources(self, held: Held) -> Sources:
         """Return where the values of a snapshot can be read."""
-        sessions = [root.session for root in self._roots]
         alike = [r.session for r in self._roots if self._sha256.get(r) == held.sha256]
         alike = alike or [self.session]
-        unlike = tuple(one for one in sessions if one not in alike)
+        unlike = tuple(one for one in self._sessions if one not in alike)
         return Sources(tuple(alike), unlike, self._wholes)
 
-    def fetch(
-        self,
-        held: Held | None,
-        *,
-        seconds: float | None = None,
-        anew: bool = False,
-        every: bool = False,
-    ) -> Held | None:
-        """Return the current index, whole; None if it is the one that is held."""
-        self._polls += 1
-        deadline = self._deadline(seconds)
-        base = held if held is not None and held.is_whole and not anew else None
+    def _fetch(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
         return self._retried(partial(self._newest, held, base, deadline), deadline)
 
-    def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if the site serves none."""
-        self._polls += 1
-        deadline = Deadline(self._seconds)
+    def _fetch_part(self, held: Held | None, deadline: Deadline) -> Held | None:
         return self._retried(partial(self._newest_part, held, deadline), deadline)
 
     def _retried(self, attempt: Callable[[], Held | None], deadline: Deadline) -> Held | None:

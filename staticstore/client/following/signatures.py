@@ -45,6 +45,8 @@ class SignedRootReader(RootReader):
         # That to which the validators belong.
         self._timestamp = b""
         self._current = CurrentDocument(session, trust_path(TIMESTAMP_NAME))
+        # What the host answered to the last request for a next root document, if it failed.
+        self._unread_root: Absent | None = None
         #: The head that was verified last.
         self.signed: VerifiedHead | None = None
 
@@ -79,11 +81,16 @@ class SignedRootReader(RootReader):
         IndexFormatError
             What is signed is no head.
         """
+        self._unread_root = None
         try:
             signed = self._site.verify(partial(self._read, deadline, is_doubtful))
             head = Head.parse(signed.body)
         except (TrustError, IndexFormatError) as error:
             error.url = error.url or self.session.root.shown + trust_path("")
+            unread = self._unread_root
+            if unread is not None and isinstance(error, TrustError) and error.reason == "unsigned":
+                # Perhaps by keys that it names: the host fails, which is no wrong signature.
+                raise status_error(unread.status, key=None, url=unread.url) from error
             raise
         self.signed = signed
         return Sighting(head, {})
@@ -109,6 +116,8 @@ class SignedRootReader(RootReader):
         if isinstance(found, Absent):
             if found.status in (401, 403) and not is_root:
                 raise status_error(found.status, key=None, url=found.url)
+            if is_root and found.status in FAILED:
+                self._unread_root = found
             return None
         if found is None:
             return self._timestamp

@@ -81,23 +81,19 @@ def open_connection(
     owns_sessions = sessions is None
     if sessions is None:
         sessions = open_sessions(roots, of_sessions)
-    bounds = {"freshness": freshness, "max_bytes": max_bytes, "seconds": seconds}
+    bounds = {
+        "freshness": freshness,
+        "max_bytes": max_bytes,
+        "seconds": seconds,
+        "owns_sessions": owns_sessions,
+    }
     follow: Callable[[], Follower]
     if options["format"] is not None:
         from .format_follower import FormatFollower  # seldom needed
 
-        follow = partial(
-            FormatFollower, sessions[0], options["format"], owns_session=owns_sessions, **bounds
-        )
+        follow = partial(FormatFollower, sessions, options["format"], **bounds)
     else:
-        follow = partial(
-            follower,
-            sessions,
-            options["index_path"],
-            parts=download.parts,
-            owns_sessions=owns_sessions,
-            **bounds,
-        )
+        follow = partial(follower, sessions, options["index_path"], parts=download.parts, **bounds)
     import_before_forks()
     exposed = [session.root.url for session in sessions if session.exposes_password]
     return Connection(follow, cached, poll_interval), exposed

@@ -207,7 +207,7 @@ class IndirectFollower:
         return new
 
     def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if there are none, or it is there whole."""
+        """Return the current index, in parts; None if there are none."""
         found = self._refresh(held).current
         return None if found is None or found.is_whole else found
 

@@ -21,7 +21,7 @@ __all__ = ["PicklableStore"]
 
 
 class PicklableStore(LiveStore):
-    """A store whose pickle contains where its site is and how it is reached; no secret.
+    """A store whose pickle has its location and settings, but no secret.
 
     The stores of one site that are unpickled in a process share its sessions and its index,
     until they are connected by their own `connect`.

@@ -87,7 +87,7 @@ class _Loops:
 
 
 def resolve(awaited: asyncio.Future[T], found: T | BaseException) -> None:
-    """Give a future its result or exception, unless it is canceled; in the thread of its loop."""
+    """Resolve a future unless it is canceled; in the thread of its loop."""
     if awaited.done():
         return
     if isinstance(found, StopIteration):  # of the caller's own code; no future takes it

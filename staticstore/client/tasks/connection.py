@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class AsyncConnection(Generic[Store, T]):
-    """A connect that is awaited: ``await`` returns the store, ``async with`` also disconnects.
+    """Connects when awaited; ``async with`` also disconnects.
 
     Made by `StaticStore.connect_async`; nothing is requested before it is awaited.  If it is
     canceled, it ends at once, and the store is not connected.

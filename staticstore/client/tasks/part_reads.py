@@ -129,7 +129,7 @@ class PartReads:
     # -- one part for each call --------------------------------------------------
 
     def _read_single(self, key: str, numbers: Sequence[int]) -> None:
-        """Request one part of one value for each of some calls, with as few requests as may be."""
+        """Request one part of one value for each call, by as few requests as possible."""
         value = self._value(numbers[0])
         by_limits: defaultdict[tuple[int, int], list[tuple[ByteRange, int]]] = defaultdict(list)
         for number in numbers:

@@ -27,7 +27,7 @@ Take = Callable[[SizedAnswer | None], object]
 
 
 class Requests:
-    """Sends requests together; each is for some numbers, and is canceled with the last of them.
+    """Sends requests together; each is canceled with the last of its numbers.
 
     Parameters
     ----------

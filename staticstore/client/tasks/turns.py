@@ -80,7 +80,7 @@ class AskedRead:
         self._begun, self._number = reads, number
 
     async def result(self) -> Any:
-        """Wait for the result; if this is canceled, what nobody else needs is canceled, too."""
+        """Wait for the result; if canceled, cancel what no other read needs."""
         assert self.future is not None, "it is awaited once"
         try:
             return await self.future
@@ -154,7 +154,7 @@ class _OfSite(NamedTuple):
 
 
 class TurnReads:
-    """Collects the reads that are awaited in one turn of a loop, and begins them together.
+    """Collects the reads of one turn of a loop, and begins them together.
 
     Any number of loops may use it.
 
@@ -211,7 +211,7 @@ class TurnReads:
                 one.answer(error)
 
     def _begin(self, asked: list[AskedRead], *, only_quick: bool = False) -> list[AskedRead]:
-        """Begin reads; return those of sites where that may block, if these are not to begin."""
+        """Begin reads; with `only_quick`, return those of which that may block."""
         slow: list[AskedRead] = []
         try:
             sites = self._by_site(asked)

@@ -6,13 +6,12 @@ import functools
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...errors import NotConnectedError
-from ...index.changes import Action, Changes, diff
-from ...query.conditions import Conditions, Where
+from ...index.changes import Changes, diff
 from .deliveries import (
     Deliveries,
     announce_changes,
@@ -20,7 +19,7 @@ from .deliveries import (
     has_handlers,
     send_failure,
 )
-from .subscription import Dispatch, Subscription, SubscriptionOwner
+from .subscription import Subscription, SubscriptionOptions, SubscriptionOwner
 
 if TYPE_CHECKING:
     from ...errors import StoreError
@@ -152,14 +151,7 @@ class Subscribers(SubscriptionOwner):
         self,
         snapshot: Callable[[], Index],
         is_cut: Callable[[], bool],
-        callback: Callable[[Any], object],
-        *,
-        actions: Iterable[Action] = ("set", "update", "delete"),
-        dispatch: Dispatch | None = None,
-        initial: bool = False,
-        batch: bool = False,
-        where: Where | None = None,
-        equals: Mapping[str, Any] | None = None,
+        options: SubscriptionOptions,
     ) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts.
 
@@ -169,22 +161,14 @@ class Subscribers(SubscriptionOwner):
             Returns the current snapshot; the second time it is called under the lock.
         is_cut : callable
             Returns whether the connection is closed.
-        callback, actions, dispatch, initial, batch, where, equals
-            As in `StaticStore.subscribe`.
+        options : SubscriptionOptions
+            What to be called with, and how.
         """
-        subscription = Subscription(
-            callback,
-            snapshot(),
-            actions=actions,
-            conditions=Conditions(where, equals or {}),
-            dispatch=dispatch,
-            batch=batch,
-            owner=weakref.ref(self),
-        )
+        subscription = Subscription(options, snapshot(), weakref.ref(self))
         with self.lock:
             index = snapshot()
             self.add(subscription, index)
-            if not initial:
+            if not options.initial:
                 return subscription, index
             deliver_all = functools.partial(subscription.deliver_all, index, is_cut)
             number = self.deliveries.put(deliver_all)
@@ -230,7 +214,7 @@ class Subscribers(SubscriptionOwner):
         *,
         is_first: bool,
     ) -> int:
-        """Enqueue the announcement of a snapshot, with what makes its changes; under the lock."""
+        """Enqueue the announcement of a snapshot; under the lock."""
         subscribed = list(self._subscriptions)
 
         def announce() -> None:

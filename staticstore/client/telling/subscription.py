@@ -8,24 +8,35 @@ import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeVar,
+    get_args,
+    overload,
+)
 
 from ...errors import quoted
 from ...index.changes import Action, Change, Changes
 from ...loop_calls import LoopCalls, calls_of_running_loop, is_coroutine_function
+from ...query.conditions import Conditions
 from ...signals import logged_failure
 from .watch import OpenWatch, Subscribe, Watch
 
 if TYPE_CHECKING:
     from ...index.fields_of_changes import ChangedFields
     from ...index.snapshot import Index
-    from ...query.conditions import Conditions, Where
+    from ...query.conditions import Where
 
 __all__ = [
     "ChangeSource",
     "Dispatch",
     "Subscribable",
     "Subscription",
+    "SubscriptionOptions",
     "SubscriptionOwner",
 ]
 
@@ -39,6 +50,17 @@ _OF_SUBSCRIBE = frozenset({"actions", "batch", "dispatch", "initial"})
 #: Passes a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
 #: The call returns an awaitable where the callback is a coroutine function.
 Dispatch = Callable[[Callable[[], Any]], object]
+
+
+class SubscriptionOptions(NamedTuple):
+    """What `StaticStore.subscribe` is given."""
+
+    callback: Callable[[Any], object]
+    conditions: Conditions
+    actions: Iterable[Action] = get_args(Action)
+    dispatch: Dispatch | None = None
+    initial: bool = False
+    batch: bool = False
 
 
 class SubscriptionOwner:
@@ -60,29 +82,22 @@ class Subscription:
     """
 
     def __init__(
-        self,
-        callback: Callable[[Any], object],
-        known: Index,
-        *,
-        actions: Iterable[Action],
-        conditions: Conditions,
-        dispatch: Dispatch | None,
-        batch: bool,
-        owner: weakref.ref[SubscriptionOwner],
+        self, options: SubscriptionOptions, known: Index, owner: weakref.ref[SubscriptionOwner]
     ) -> None:
-        if dispatch is None and is_coroutine_function(callback):
+        dispatch = options.dispatch
+        if dispatch is None and is_coroutine_function(options.callback):
             dispatch = calls_of_running_loop()
             if dispatch is None:
                 raise TypeError(
                     "a coroutine function needs an event loop: subscribe within a coroutine,"
                     " or give dispatch=asyncio_dispatch(loop)"
                 )
-        self.is_batch = batch  #: whether the callback gets all changes of a poll together
+        self.is_batch = options.batch  #: whether the callback gets all changes of a poll together
         #: The snapshot whose changes were delivered last.
         self.known = known
-        self._callback = callback
-        self._actions = _checked_actions(actions)
-        self._conditions = conditions
+        self._callback = options.callback
+        self._actions = _checked_actions(options.actions)
+        self._conditions = options.conditions
         self._dispatch = dispatch
         self._owner = owner
         self._closed = False
@@ -225,17 +240,7 @@ class ChangeSource:
     """What notifies subscriptions: the live index of a store."""
 
     @abstractmethod
-    def subscribe(
-        self,
-        callback: Callable[[Any], object],
-        *,
-        actions: Iterable[Action] = ...,
-        dispatch: Dispatch | None = ...,
-        initial: bool = ...,
-        batch: bool = ...,
-        where: Where | None = ...,
-        equals: Mapping[str, Any] | None = ...,
-    ) -> tuple[Subscription, Index]:
+    def subscribe(self, options: SubscriptionOptions) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
 
     @abstractmethod
@@ -255,7 +260,8 @@ class ChangeSource:
             name = of_subscribe[0]
             text = f"{name!r} is an argument of subscribe, not of watch; a field of that name is"
             raise TypeError(f"{text} where={{{name!r}: ...}}")
-        watch = kind(timeout, lambda put: self.subscribe(put, where=where, equals=equals)[0].close)
+        match = Conditions(where, equals)
+        watch = kind(timeout, lambda put: self.subscribe(SubscriptionOptions(put, match))[0].close)
         self.end_at_disconnect(watch)
         return watch
 
@@ -351,16 +357,9 @@ class Subscribable:
         >>> found[-1]
         <Changes: 16 set, 0 update, 0 delete>
         """
-        subscription, _ = self._opened().subscribe(
-            callback,
-            actions=actions,
-            dispatch=dispatch,
-            initial=initial,
-            batch=batch,
-            where=where,
-            equals=equals,
-        )
-        return subscription
+        source, conditions = self._opened(), Conditions(where, equals)
+        options = SubscriptionOptions(callback, conditions, actions, dispatch, initial, batch)
+        return source.subscribe(options)[0]
 
     def watch(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any

@@ -20,7 +20,6 @@ from .root_file import root_of_keys, show_root
 __all__ = ["keys"]
 
 _MOST_ROOT_KEYS = 16
-_KEY_NAMES = ["root", "publish", "renew"]
 _URI_HELP = (
     "that is elsewhere, by a URI of securesystemslib such as hsm:2, and then the file of its "
     "public key, if the URI does not lead to that: URI,PUBLIC.pem."

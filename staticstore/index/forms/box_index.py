@@ -142,7 +142,7 @@ class _Boxes:
             yield left
 
     def _split(self, numbers: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the numbers of the boxes of usual size, and of those that are much larger."""
+        """Return the numbers of the boxes of usual size, and of much larger ones."""
         widths, heights = self._widths(numbers), self._heights(numbers)
         step = max(len(numbers) // tuning.SAMPLED_VALUES, 1)
         at = len(range(0, len(numbers), step)) * 9 // 10
@@ -221,7 +221,7 @@ class _Level:
         self._width = _upwards(max(one.width for _, one in slices))
 
     def search(self, box: Box, found: array[int]) -> None:
-        """Add the positions of the boxes that touch one whose west is no greater than its east."""
+        """Add the positions of the boxes that touch a box with west <= east."""
         west, south, east, north = box
         first = bisect_left(self._greatest_wests, west - self._width)
         for one in self._slices[first : bisect_right(self._wests, east)]:

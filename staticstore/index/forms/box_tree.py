@@ -42,7 +42,7 @@ def has_shapely() -> bool:
 
 
 class BoxTree:
-    """Bounding boxes by place: an STRtree of leaves, each of many boxes that are near each other.
+    """Bounding boxes in an STRtree of leaves, each of many boxes close together.
 
     An STRtree of the boxes themselves would need a geometry of 480 bytes for each, and be built
     in one call that keeps other threads waiting (benchmark: waits of predicates).
@@ -126,7 +126,7 @@ class BoxTree:
 
 
 def _leaves(sides: Sides, numbers: Sequence[int], entries: int) -> tuple[Any, list[Any]]:
-    """Return positions and four sides, each of so many boxes at a time that are near each other.
+    """Return positions and sides of boxes, in leaves of boxes close together.
 
     All that takes long here releases the interpreter.
     """

@@ -266,7 +266,7 @@ class FieldColumn:
         return self.between(Interval(key[0], key[1], key[1]))
 
     def texts(self) -> Iterator[tuple[int, int, str]]:
-        """Iterate over the distinct texts, dates and times too: their first and last ranks."""
+        """Iterate over distinct texts, dates and times: first and last ranks."""
         text_of = self._instants.text_of
         for code in range(self._first[Kind.INSTANT], self._first[Kind.TEXT + 1]):
             bucket, start, last = self.buckets[code], self.starts[code], 0

@@ -156,7 +156,7 @@ class Found:
         ]
 
     def _buckets(self) -> tuple[bytes, list[tuple[int, int, int]]]:
-        """Return which buckets are in the set: a table of codes, and ranks of some buckets."""
+        """Return which buckets are in the set: table of codes, and single ranks."""
         assert self.ranked is not None
         column, ranks = self.ranked
         table, some, starts = bytearray(256), [], column.starts
@@ -199,7 +199,7 @@ class Found:
 
 
 def intersection(sets: Sequence[Found]) -> Found:
-    """Return the positions that are in all of some sets, at least one; the smallest first."""
+    """Return the positions that are in all of some sets; starts from the smallest."""
     if len(sets) == 1:
         return sets[0]
     found, *others = sorted(sets, key=len)
@@ -303,7 +303,7 @@ class KeysByPosition:
             start = end
 
     def _in_array(self) -> Any:
-        """Return the keys as an array of numpy, which chooses some of them faster than a tuple."""
+        """Return the keys as an array of numpy, for fast selection."""
         array = self._array
         if array is None:
             import numpy as np

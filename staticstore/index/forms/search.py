@@ -227,7 +227,7 @@ def _of_combined(indexes: FieldIndexes, field: str, wanted: Combined) -> Answer:
 
 
 def _ranks(column: FieldColumn, wanted: Any) -> tuple[Ranks, bool] | None:
-    """Return the ranks that a condition may find, and whether just these; None if unknown."""
+    """Return the ranks that may match, and whether all do; None if unknown."""
     kind = type(wanted)
     if isinstance(wanted, Ordered):
         return column.between(wanted.interval), True

@@ -122,7 +122,7 @@ class ValueGroups:
         )
 
     def all(self) -> Iterator[tuple[array[int], list[Sequence[Any]] | None]]:
-        """Iterate over the kinds: the positions of each, and its values if it has an order."""
+        """Iterate over the kinds: positions, and values if the kind has an order."""
         runs: list[Any] = [self._booleans, self._numbers, self._instants.runs, self._texts]
         return zip(self._positions, [*runs, None, None], strict=True)
 
@@ -152,7 +152,7 @@ def passed_over(values: Iterable[T]) -> tuple[T, ...]:
 
 
 def young_collected(runs: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """Yield runs, and let the garbage collector look at young objects every few thousand values.
+    """Yield runs, and collect young garbage every few thousand values.
 
     Otherwise a pass over many entries makes it look at all objects of the program, which keeps
     other threads waiting for 20 ms (benchmark: waits of predicates).

@@ -111,7 +111,7 @@ class _Source:
                 yield from _cut(text)
 
     def _text(self) -> Iterator[memoryview]:
-        """Yield the lines without the braces before and after them, and without copying them."""
+        """Yield the lines without the braces around them, not copied."""
         assert self._lines is not None
         return (memoryview(text) for text in self._lines.document() if len(text) > len("{\n"))
 
@@ -273,7 +273,7 @@ class _Reader:
 
 
 def _text_array(texts: Sequence[str | None]) -> pa.StringArray:
-    """Return texts as `pyarrow.array` does, which would import pandas if that is installed."""
+    """Return texts as `pyarrow.array` does, without importing pandas."""
     import pyarrow as pa
 
     present = [text or "" for text in texts]

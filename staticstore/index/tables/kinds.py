@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-__all__ = ["FieldKinds", "MixedKinds", "kinds_of_fields"]
+__all__ = ["FieldKinds", "MixedKinds", "add_fields"]
 
 _INTEGERS = range(-(1 << 63), 1 << 63)
 # An object with more different members is a mapping, and makes no columns.
@@ -119,13 +119,6 @@ class FieldKinds:
                 for member, kinds in sorted(self._members.items())
             ]
         )
-
-
-def kinds_of_fields(entries: Iterable[Mapping[str, Any]]) -> dict[str, FieldKinds]:
-    """Return the kinds of each field of some entries, in no order."""
-    kinds: dict[str, FieldKinds] = {}
-    add_fields(kinds, entries)
-    return kinds
 
 
 def add_fields(kinds: dict[str, FieldKinds], entries: Iterable[Mapping[str, Any]]) -> None:

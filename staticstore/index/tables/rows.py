@@ -24,7 +24,7 @@ class TableRows(NamedTuple):
 
 
 class RowReader:
-    """Reads some fields of all entries in a JSON object, without decoding their values.
+    """Reads some fields of all entries in a JSON object, their values raw.
 
     Parameters
     ----------

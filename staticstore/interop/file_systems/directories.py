@@ -127,7 +127,7 @@ class Directories:
                     levels.append(iter(self.level(info["name"])))
 
     def info(self, name: str) -> _Info:
-        """Return what a file system says of a key, or of a directory, which ends with a slash."""
+        """Return the info of a key, or of a directory (with a slash at its end)."""
         if name.endswith("/"):
             return directory_info(name[:-1])
         return value_info(name, self.index[name])

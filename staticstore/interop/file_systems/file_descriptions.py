@@ -22,7 +22,7 @@ _Info = dict[str, Any]
 
 
 class FileDescriptions(AsyncFileSystem):  # type: ignore[misc]
-    """The descriptive half of `StaticStoreFileSystem`: directories, and what is in them."""
+    """The half of `StaticStoreFileSystem` that lists and describes."""
 
     @abstractmethod
     def _ready(self) -> StaticStore:

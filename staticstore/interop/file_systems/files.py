@@ -20,7 +20,7 @@ __all__ = ["AwaitedFile", "UncachedFile"]
 
 
 class UncachedFile(AbstractBufferedFile):  # type: ignore[misc]
-    """A value that is read by blocking calls; `blockcache` gives it a cache of its own.
+    """A value read by blocking calls, with a cache of its own (`blockcache`).
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from ...index.head import Role
 from ...index.hidden import CompressedCopy
 from ...transport.values.seek_table import FRAME_BYTES, MOST_TABLE_BYTES, SeekTable
 from ...workers import Workers
-from ...zstd import find_zstd, undone
+from ...zstd import decompressed, find_zstd
 from ..folder.retention import copies_of
 from .document_files import write_pieces
 
@@ -116,7 +116,7 @@ def is_copy_href(href: str) -> bool:
 
 
 def counted(copies: Iterable[CompressedCopy]) -> dict[str, int]:
-    """Return how many values each copy is of, by href: those of the same bytes share one."""
+    """Return how many values share each copy, by href."""
     return dict(Counter(copy.href for copy in copies))
 
 
@@ -241,7 +241,7 @@ class _ChangedError(Exception):
 def _compress_all(
     folder: SiteFolder, digests: Mapping[str, FileDigest], keys: Iterable[str], *, writes: bool
 ) -> dict[str, CompressedCopy | None]:
-    """Return the copies of the values, None for one that would be too long; write them.
+    """Write the copies of the values; None for one that would be too long.
 
     A value that could not be read as it was hashed is left out.
     """
@@ -365,7 +365,7 @@ def _problem_of_frames(file: BinaryIO, copy: CompressedCopy, size: int, sha256: 
         file.seek(0)
         for number in range(len(table)):
             first, last = table.place_of(range(number, number + 1))
-            hasher.update(undone(file.read(last - first), table.held_by(number)))
+            hasher.update(decompressed(file.read(last - first), table.held_by(number)))
     except ValueError as error:
         return f"it cannot be used: {error}"
     return None if hasher.hexdigest() == sha256 else "it is that of another value"

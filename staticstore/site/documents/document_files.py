@@ -24,7 +24,7 @@ from ...disk.atomic import (
 )
 from ...disk.file_system import read_regular, set_time, sync_folder
 from ...errors import IntegrityError
-from ...index.head import DIGEST_FOLDERS, Document, Head, Role
+from ...index.head import DIGEST_FOLDERS, Head, NamedDocument, Role
 from ..folder.retention import forget, hrefs_of
 from .head_files import HeadFiles, PiecedBody
 
@@ -62,7 +62,7 @@ def write_documents(folder: SiteFolder, files: HeadFiles, body: bytes | PiecedBo
         write_document(folder, files.head.index, body)
 
 
-def write_document(folder: SiteFolder, document: Document, body: bytes | PiecedBody) -> None:
+def write_document(folder: SiteFolder, document: NamedDocument, body: bytes | PiecedBody) -> None:
     """Write a document under its digest, unless it is there already.
 
     All files named by their digest are written here, or by `write_pieces`, and only with
@@ -96,7 +96,7 @@ def write_document(folder: SiteFolder, document: Document, body: bytes | PiecedB
         file.writelines(pieced.pieces)
 
 
-def write_pieces(folder: SiteFolder, role: Role, pieces: Iterable[bytes]) -> Document:
+def write_pieces(folder: SiteFolder, role: Role, pieces: Iterable[bytes]) -> NamedDocument:
     """Write a document that is too large for memory; return it.  It is not synced.
 
     Its name is known with its last piece.  What `pieces` raises leaves nothing behind.
@@ -117,12 +117,12 @@ def write_pieces(folder: SiteFolder, role: Role, pieces: Iterable[bytes]) -> Doc
             size += len(piece)
             hasher.update(piece)
             file.write(piece)
-    document = Document(role, size, hasher.hexdigest())
+    document = NamedDocument(role, size, hasher.hexdigest())
     os.replace(staged, folder.root / document.href)
     return document
 
 
-def place_file(folder: SiteFolder, document: Document, staged: Path) -> None:
+def place_file(folder: SiteFolder, document: NamedDocument, staged: Path) -> None:
     """Give a file in the site's folder, which was verified, its name under its digest.
 
     Raises

@@ -22,7 +22,7 @@ from ...index.fields import Content, key_problem, key_to_url_path
 from ...index.notebook import size_text
 from ...index.snapshot import Index
 from ...trust.documents import signed_files, signed_part, signers_of
-from ...trust.layout import TIMESTAMP_NAME
+from ...trust.layout import TARGETS, TIMESTAMP_NAME
 from ..about import published_about
 from ..folder.site_folder import SiteFolder, link_problem
 from ..folder.trust_files import read_trust
@@ -77,7 +77,7 @@ class FirstScreen:
         Costs at most the first MiB of the index, however long that is.
         """
         head = folder.read_head()
-        about = None if head is None else published_about(folder, head)
+        about = published_about(folder, head)
         words = {} if about is None else about.fields
         own = (
             str(words.get(name, ""))[:_MOST_TEXT_CHARACTERS] for name in ("title", "description")
@@ -155,8 +155,8 @@ def _signature(folder: SiteFolder) -> tuple[str, str]:
         files = signed_files(read_trust(folder))
     if not files:
         return "", ""
-    targets, timestamp = list(files.values())[-3], files[TIMESTAMP_NAME]
-    until = str(signed_part(timestamp).get("expires", ""))[:10]
+    targets = next(body for name, body in files.items() if name.endswith(f".{TARGETS}.json"))
+    until = str(signed_part(files[TIMESTAMP_NAME]).get("expires", ""))[:10]
     return ", ".join(one[:_KEY_DIGITS] for one in signers_of(targets)), until
 
 

@@ -28,8 +28,8 @@ from ...index.changes import (
 from ...index.fields import time_text
 from ...index.head import (
     ChangeFile,
-    Document,
     Head,
+    NamedDocument,
     Role,
     bounded,
     digest_prefix,
@@ -50,7 +50,7 @@ __all__ = [
     "next_head",
 ]
 
-_Read = Callable[[Document], bytes | None]
+_Read = Callable[[NamedDocument], bytes | None]
 #: Raw entries by key; None for a key that is gone.
 States = dict[str, bytes | None]
 
@@ -75,12 +75,12 @@ class PiecedBody:
         """Join the pieces."""
         return b"".join(self.pieces)
 
-    def document(self, role: Role) -> Document:
+    def document(self, role: Role) -> NamedDocument:
         """Return the document with these bytes; they are hashed."""
         digest = hashlib.sha256()
         for piece in self.pieces:
             digest.update(piece)
-        return Document(role, len(self), digest.hexdigest())
+        return NamedDocument(role, len(self), digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class HeadFiles:
 
     head: Head
     #: Change file and blocks, if there are any.
-    documents: Mapping[Document, bytes]
+    documents: Mapping[NamedDocument, bytes]
     #: The head's own bytes, if another publisher wrote it.
     text: bytes | None = None
 
@@ -100,8 +100,8 @@ def next_head(
     index: Index,
     body: bytes,
     *,
-    about: Document | None = None,
-    elsewhere: Mapping[Document, bytes] = MappingProxyType({}),
+    about: NamedDocument | None = None,
+    elsewhere: Mapping[NamedDocument, bytes] = MappingProxyType({}),
 ) -> tuple[Head, HeadFiles | None]:
     """Return the head that names an index, and what to write, or None.
 
@@ -119,7 +119,7 @@ def next_head(
         The index to publish.
     body : bytes
         The same in canonical form.
-    about : Document or None
+    about : NamedDocument or None
         The site's own words; the caller writes them.
     elsewhere : mapping, optional
         The bytes of documents that `head` names and that the folder lacks.
@@ -127,7 +127,7 @@ def next_head(
     if head is not None and not has_next_generation(head):
         head = None
 
-    def read(document: Document) -> bytes | None:
+    def read(document: NamedDocument) -> bytes | None:
         return elsewhere.get(document) or folder.read_document(document)
 
     sha256 = hashlib.sha256(body).hexdigest()
@@ -140,7 +140,7 @@ def next_head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=_now(),
-        index=Document(Role.INDEX, len(body), sha256),
+        index=NamedDocument(Role.INDEX, len(body), sha256),
         entries=len(index),
         # Computed, since that of the old head may be wrong: later ones are derived from it.
         sum=sum_text(sum_of_document(body)),
@@ -201,9 +201,9 @@ def _with_span(
     head: Head,
     new: Head,
     changed: States,
-    documents: Mapping[Document, bytes],
+    documents: Mapping[NamedDocument, bytes],
     read: _Read,
-    elsewhere: Mapping[Document, bytes],
+    elsewhere: Mapping[NamedDocument, bytes],
 ) -> tuple[Head, HeadFiles]:
     span, lines, kept = _new_span(head, changed, read)
     new = bounded(replace(new, change_files=(*kept, span)))
@@ -221,7 +221,9 @@ def has_next_generation(head: Head) -> bool:
     return True
 
 
-def _named_elsewhere(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, bytes]:
+def _named_elsewhere(
+    head: Head, elsewhere: Mapping[NamedDocument, bytes]
+) -> dict[NamedDocument, bytes]:
     named = named_documents(head, elsewhere.get)
     return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
 
@@ -238,11 +240,11 @@ def _head_of_same_index(
     head: Head,
     index: Index,
     body: bytes,
-    about: Document | None,
+    about: NamedDocument | None,
     read: _Read,
-    elsewhere: Mapping[Document, bytes],
+    elsewhere: Mapping[NamedDocument, bytes],
 ) -> tuple[Head, HeadFiles | None]:
-    blocks, documents = head.blocks, dict[Document, bytes]()
+    blocks, documents = head.blocks, dict[NamedDocument, bytes]()
     root = read_root(head, read)
     if len(index) and (root is None or read(root.lines) is None):
         blocks, documents = _new_blocks(head, body, read)
@@ -266,15 +268,17 @@ def _now() -> str:
 
 def _new_blocks(
     head: Head | None, body: bytes, read: _Read
-) -> tuple[Document, dict[Document, bytes]]:
+) -> tuple[NamedDocument, dict[NamedDocument, bytes]]:
     """Return the document of the block root, and the bytes of root and list."""
     before = None if head is None else read_root(head, read)
     return _documents_of(*block_files(body, before))
 
 
-def _documents_of(root: BlockRoot, lines: bytes) -> tuple[Document, dict[Document, bytes]]:
+def _documents_of(
+    root: BlockRoot, lines: bytes
+) -> tuple[NamedDocument, dict[NamedDocument, bytes]]:
     text = root.encode()
-    document = Document.of(Role.BLOCK_ROOT, text)
+    document = NamedDocument.of(Role.BLOCK_ROOT, text)
     return document, {root.lines: lines, document: text}
 
 
@@ -296,7 +300,7 @@ def _new_span(
     states |= changed
     origins.append(digest_prefix(head.index.sha256))
     lines = change_lines(sorted(states.items()))
-    document = Document.of(Role.CHANGES, lines)
+    document = NamedDocument.of(Role.CHANGES, lines)
     return ChangeFile(tuple(origins), document, len(states)), lines, spans[:kept]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.file_system import open_regular
-from ...index.head import Document, Role
+from ...index.head import NamedDocument, Role
 from ...index.hidden import PACK_HREF, Place, place_of
 from ..folder.data_file import FileDigest
 from .document_files import write_document
@@ -382,7 +382,7 @@ class _Pack:
         if not self._offsets:
             return {}
         body = self._file.getvalue()
-        document = Document.of(Role.PACK, body)
+        document = NamedDocument.of(Role.PACK, body)
         if packing.writes:
             try:
                 write_document(folder, document, body)

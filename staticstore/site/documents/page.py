@@ -142,7 +142,7 @@ def _joined(folder: Traversable, suffix: str, names: Sequence[str]) -> str:
 
 
 def shortened(source: str) -> str:
-    r"""Return a part of script or style without indentation, blank lines and most comments.
+    r"""Strip indentation, blank lines and most comments of script or style.
 
     A text that goes over several lines must have none of these.
 
@@ -175,7 +175,7 @@ def is_our_page(page: bytes) -> bool:
 
 
 def has_our_page(folder: SiteFolder) -> bool:
-    """Return whether the folder has a page of ours, of any version, and not a link to one."""
+    """Return whether the folder has a page of ours, of any version; no link."""
     with contextlib.suppress(StoreError):
         return _our_page(folder) is not None and not is_link(folder.page)
     return False

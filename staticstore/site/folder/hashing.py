@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ... import tuning
 from ...errors import path_text, reason_of
@@ -107,22 +107,18 @@ class Hashing:
         self._start(process_count(self._small.count), self._hash_in_process, self._small)
 
     def outcomes(
-        self, files: Iterable[FoundFile], noted: Mapping[str, FileDigest] | None = None
+        self, files: Iterable[FoundFile]
     ) -> Iterator[tuple[FoundFile, FileDigest | LeftOut]]:
         """Yield each file with its digest, or why it has none, as soon as it is known.
 
         Parameters
         ----------
         files : iterable of FoundFile
-            All files that were added, in any order, and others.  No more can be added
-            from now on.
-        noted : mapping, optional
-            The digests of the others, by key.
+            All files that were added, in any order.  No more can be added from now on.
         """
         self._small.end()
         self._large.end()
         self._start(min(self._small.count, 1), self._hash_here, self._small)
-        self._results.update(noted or {})
         for file in files:
             while file.key not in self._results:
                 self._wait()

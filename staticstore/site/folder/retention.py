@@ -33,6 +33,7 @@ __all__ = [
     "entry_files_of",
     "files_below",
     "forget",
+    "forget_head",
     "hrefs_of",
     "named_by_entries",
     "next_removal",
@@ -113,6 +114,15 @@ def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:
         with contextlib.suppress(OSError):  # it is gone already
             if not is_link(path) and not is_link(path.parent):
                 _set_time_to_now(path)
+
+
+def forget_head(folder: SiteFolder, before: Head, after: Head) -> None:
+    """Start the day for what a head names, and another that is current does not.
+
+    The packs and compressed copies of `before` are included, whoever else names them.
+    """
+    hrefs = hrefs_of(folder, before) - hrefs_of(folder, after)
+    forget(folder, hrefs | named_by_entries(folder.index_of(before)).hrefs)
 
 
 def _set_time_to_now(path: Path) -> None:

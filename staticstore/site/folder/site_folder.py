@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ...disk.atomic import is_link, remove_leftovers
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
-from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS, Document, Head
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS, Head, NamedDocument
 from ...index.snapshot import Index
 from ...trust.layout import TRUST_FOLDER
 from .data_path import DATA_PATH, check_inside, checked_data_path, noted_data_path
@@ -167,11 +167,11 @@ class SiteFolder:
         except (OSError, IndexFormatError):
             return None
 
-    def read_document(self, document: Document) -> bytes | None:
+    def read_document(self, document: NamedDocument) -> bytes | None:
         """Read a document that a head names; None unless its size and digest are right."""
         return _read_exactly(self.root / document.href, document)
 
-    def has_document(self, document: Document, body: bytes) -> bool:
+    def has_document(self, document: NamedDocument, body: bytes) -> bool:
         """Return whether the file of a document has exactly these bytes."""
         try:
             return read_regular(self.root / document.href) == body
@@ -179,7 +179,7 @@ class SiteFolder:
             return False
 
     def index_of(
-        self, head: Head, read: Callable[[Document], bytes | None] | None = None
+        self, head: Head, read: Callable[[NamedDocument], bytes | None] | None = None
     ) -> Index | None:
         """Return the index that a head names; None if it cannot be read.
 
@@ -317,7 +317,7 @@ class SiteFolder:
         return StoreError(f"{quoted(str(self.root))} cannot be written: {reason}")
 
 
-def _read_exactly(path: Path, document: Document) -> bytes | None:
+def _read_exactly(path: Path, document: NamedDocument) -> bytes | None:
     try:
         body = read_regular(path)
     except OSError:

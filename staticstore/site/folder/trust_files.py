@@ -25,7 +25,7 @@ from ...trust.layout import (
 from .retention import KEPT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable, Iterable, Set
 
     from .site_folder import SiteFolder
 
@@ -33,6 +33,7 @@ __all__ = [
     "check_trust_package",
     "has_signatures",
     "read_trust",
+    "remove_roots",
     "remove_signatures",
     "remove_superseded",
     "signature_names",
@@ -108,6 +109,19 @@ def remove_signatures(folder: SiteFolder) -> None:
         (trust / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else is in it
         trust.rmdir()
+
+
+def remove_roots(folder: SiteFolder, names: Iterable[str]) -> None:
+    """Remove the root documents among some names: those of keys that the site never had.
+
+    Raises
+    ------
+    OSError
+        One cannot be removed.
+    """
+    for name in names:
+        if root_version(name) is not None:
+            (folder.root / trust_path(name)).unlink(missing_ok=True)
 
 
 def remove_superseded(folder: SiteFolder, current: Set[str]) -> None:

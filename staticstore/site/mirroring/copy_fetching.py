@@ -16,13 +16,19 @@ from ...disk.atomic import atomic_file
 from ...disk.file_system import open_regular, sync_files, sync_folder
 from ...errors import NotConnectedError, StoreError
 from ...index.fields import Content
-from ...index.head import Document, Role
+from ...index.head import NamedDocument, Role
 from ...transport.many.batch import fetch_all
 from ...transport.many.request import SizedRequest
 from ...transport.values.download import download
 from ...transport.values.stream import copy_whole
 from ...workers import Workers
-from ...zstd import DecompressionError, find_zstd, may_undo, undo, undone_copy
+from ...zstd import (
+    DecompressionError,
+    decompress_file,
+    decompressed_copy,
+    find_zstd,
+    may_decompress,
+)
 from ..documents.document_files import place_file, write_pieces
 
 if TYPE_CHECKING:
@@ -40,7 +46,7 @@ _FOLDER = Role.COMPRESSED.folder
 def fetch_named(
     folder: SiteFolder, named: NamedByEntries, fetching: Fetching, keys: Sequence[str]
 ) -> list[str]:
-    """Fetch the packs and compressed copies of a site, and stage the values that they hold.
+    """Fetch packs and compressed copies, and stage the values in them.
 
     One that cannot be fetched is left out.
 
@@ -83,7 +89,7 @@ class _CopyFetching:
         self._written: list[str] = []
 
     def fetch(self, keys: Sequence[str]) -> list[str]:
-        """Fetch the copies that the folder lacks, stage their values; return the other keys."""
+        """Fetch missing copies and stage their values; return the other keys."""
         wanted = {key for key in keys if key in self._copies} if find_zstd() else set[str]()
         missing = self._missing()
         named = [key for key, copy in self._copies.items() if copy.href in missing or key in wanted]
@@ -92,7 +98,7 @@ class _CopyFetching:
         large: dict[str, list[tuple[str, Content]]] = {}
         for key in named:
             content, copy = contents[key], self._copies[key]
-            if content.sha256 is None or not may_undo(copy.size, content.size or 0):
+            if content.sha256 is None or not may_decompress(copy.size, content.size or 0):
                 continue
             if copy.href in missing and (content.size or 0) <= tuning.MIRROR_SMALL_BYTES:
                 small.append((key, content))
@@ -139,7 +145,7 @@ class _CopyFetching:
                 if body is None:
                     continue
                 self._keep(copy, body)
-                data = undone_copy(body, None, content.size or 0) if key in wanted else None
+                data = decompressed_copy(body, None, content.size or 0) if key in wanted else None
                 if data is not None and hashlib.sha256(data).hexdigest() == content.sha256:
                     self._fetching.put(key, data)
                     yield key
@@ -205,13 +211,13 @@ class _CopyFetching:
                     return []
                 staged = self._folder.incoming / path.name
                 download(self._remote(key, copy), staged, sync=False)
-                place_file(self._folder, Document(Role.COMPRESSED, *copy), staged)
+                place_file(self._folder, NamedDocument(Role.COMPRESSED, *copy), staged)
                 self._written.append(os.fspath(path))
                 self._failures = 0
             for key, content in values:
                 if key in wanted:
                     target = self._fetching.staging.path_for(key, content.sha256)
-                    if _undo(path, target, content):
+                    if _decompress(path, target, content):
                         found.append((key, target))
         except NotConnectedError:
             raise
@@ -220,11 +226,11 @@ class _CopyFetching:
         return found
 
 
-def _undo(copy: Path, target: Path, content: Content) -> bool:
-    """Write the value that a copy holds into a file; return whether it is that of the index."""
+def _decompress(copy: Path, target: Path, content: Content) -> bool:
+    """Decompress a copy into a file; return whether the digest is right."""
     try:
         with open_regular(copy) as source, atomic_file(target, sync=False) as file:
-            if undo(source, file, content.size or 0) != content.sha256:
+            if decompress_file(source, file, content.size or 0) != content.sha256:
                 raise DecompressionError("it is that of another value")
     except DecompressionError:
         return False

@@ -21,7 +21,7 @@ from ...client.value import copy_directly
 from ...disk.atomic import is_link
 from ...errors import NotConnectedError, StoreError, TransportError, quoted, reason_of
 from ...index.fields import Content, parse_time
-from ...index.head import HEAD_PATH, Document, Role
+from ...index.head import HEAD_PATH, NamedDocument, Role
 from ...workers import Workers
 from ..documents.document_files import write_document
 from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
@@ -240,7 +240,7 @@ class Fetching:
         self, folder: SiteFolder, wanted: Mapping[str, list[str]]
     ) -> Iterator[tuple[str, bytes | None]]:
         """Yield packs: those that the folder has only if needed, others fetched ahead."""
-        missing, parts = list[Document](), parts_of(folder)
+        missing, parts = list[NamedDocument](), parts_of(folder)
         for href, keys in wanted.items():
             path, document = folder.root / href, _pack_document(href)
             if is_link(path) or not pack_size(path):
@@ -356,10 +356,10 @@ class Fetching:
             self.failed[key] = f"it cannot be written: {reason_of(error)}"
 
 
-def _pack_document(href: str) -> Document:
+def _pack_document(href: str) -> NamedDocument:
     sha256 = pack_digest(href)
     assert sha256 is not None, "`fetch_packs` passes hrefs of packs only"
-    return Document(Role.PACK, MOST_PACK_BYTES, sha256)  # the size is an upper bound
+    return NamedDocument(Role.PACK, MOST_PACK_BYTES, sha256)  # the size is an upper bound
 
 
 def check_index_links(origin: SiteSnapshot) -> None:

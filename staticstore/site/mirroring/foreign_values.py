@@ -23,7 +23,7 @@ _ADDED = ("size", "sha256")
 def completed_contents(
     copied: Index, origin: Index, contents: Mapping[str, Content]
 ) -> dict[str, Content]:
-    """Return what is known of values, with the digests of those that were copied before.
+    """Return the contents of values, with digests from earlier copies.
 
     A value counts as unchanged if its entry is the one that the copy was made of, and says
     something of the bytes: a size, a time, an ETag or a digest.
@@ -57,7 +57,7 @@ def _completed(copied: Index, origin: Index, key: str, content: Content) -> Cont
 
 
 def count_checks(contents: Mapping[str, Content], keys: Iterable[str]) -> dict[str, int]:
-    """Count values by what they were held against: an algorithm, ``"size"`` or ``"nothing"``."""
+    """Count values by what verified them: algorithm, ``"size"``, ``"nothing"``."""
     return dict(sorted(Counter(_check_of(contents[key]) for key in keys).items()))
 
 

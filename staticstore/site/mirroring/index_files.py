@@ -19,17 +19,19 @@ from ...errors import IndexFormatError, TransportError, reason_of
 from ...index import codec
 from ...index.blocks import named_documents
 from ...index.freshness import Freshness
-from ...index.head import Document, Head
+from ...index.head import Head, NamedDocument
 from ...index.snapshot import Index
 from ..about import fetch_about
 from ..documents.document_files import prepared_head
 from ..documents.head_files import HeadFiles, next_head
 from ..folder.retention import forget, remove_forgotten
 from .staging import parts_of
+from .trust_copy import AskedForTrust
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
     from ..folder.site_folder import SiteFolder
+    from .trust_copy import TrustCopy
 
 __all__ = [
     "IndexFiles",
@@ -144,12 +146,12 @@ def _head_text(origin: SiteSnapshot, head: Head) -> bytes:
 
 def _missing_documents(
     folder: SiteFolder, origin: SiteSnapshot, head: Head
-) -> dict[Document, bytes]:
+) -> dict[NamedDocument, bytes]:
     """Fetch the documents, except the index, that a head names and the copy lacks."""
     parts = parts_of(folder)
-    missing: dict[Document, bytes] = {}
+    missing: dict[NamedDocument, bytes] = {}
 
-    def read(document: Document) -> bytes | None:
+    def read(document: NamedDocument) -> bytes | None:
         if (body := missing.get(document) or folder.read_document(document)) is None:
             body = origin.read(document, parts)
             if body is not None:
@@ -164,9 +166,15 @@ def _missing_documents(
 
 @contextlib.contextmanager
 def replacing_index(
-    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_files: frozenset[str]
+    folder: SiteFolder,
+    files: IndexFiles,
+    old_body: bytes | None,
+    old_files: frozenset[str],
+    signatures: TrustCopy,
 ) -> Iterator[None]:
     """Write temporary index and head, run the block, then rename index, then head.
+
+    Signatures are written before them, and the timestamp after them.
 
     Files that are right already are not touched.  The documents that the head names
     must have been written: `write_documents`.
@@ -181,6 +189,8 @@ def replacing_index(
         The bytes of its ``index.json``.
     old_files : frozenset of str
         The hrefs of the packs and compressed copies that this names.
+    signatures : TrustCopy
+        Those of the new head.
 
     Raises
     ------
@@ -189,12 +199,16 @@ def replacing_index(
     """
     body = None if files.body == old_body else files.body
     if files.head is None:
-        with _replacing_index_alone(folder, body):
+        with signatures.replacing(folder, None), _replacing_index_alone(folder, body):
             yield
         return
-    with prepared_head(folder, files.head, body=body, files=files.files):
+    with (
+        signatures.replacing(folder, files.head),
+        prepared_head(folder, files.head, body=body, files=files.files),
+    ):
         forget(folder, old_files - files.entry_files)
         yield
+    # After the timestamp: readers of the signatures need until then what the old head names.
     remove_forgotten(folder, files.head, files.entry_files)
 
 
@@ -247,14 +261,18 @@ class MirrorNote:
     whole : bool or None
         Whether the whole site was copied, even if some values failed or were
         skipped; None if unknown.
+    asked : AskedForTrust or None
+        When the origin was found to have no signatures.
     """
 
     origin: Freshness = field(default_factory=Freshness)
     whole: bool | None = None
+    asked: AskedForTrust | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the note as `parse` takes it."""
-        return {"format": _FORMAT, "origin": self.origin.as_json(), "whole": self.whole}
+        fields = {"format": _FORMAT, "origin": self.origin.as_json(), "whole": self.whole}
+        return fields if self.asked is None else {**fields, "unsigned": self.asked}
 
     @classmethod
     def parse(cls, fields: Any) -> MirrorNote:
@@ -270,7 +288,8 @@ class MirrorNote:
         whole = fields.get("whole")
         if whole is not None and type(whole) is not bool:
             raise TypeError("a field is neither true nor false")
-        return cls(Freshness.parse(fields["origin"]), whole)
+        asked = AskedForTrust.parse(fields.get("unsigned"))
+        return cls(Freshness.parse(fields["origin"]), whole, asked)
 
 
 def read_mirror_note(folder: SiteFolder) -> MirrorNote:

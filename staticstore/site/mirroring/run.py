@@ -333,10 +333,8 @@ class MirrorRun:
         replaced = None if files.body == self._old_body else self._old_index
         if replaced is not None:
             self._sha256 = hashlib.sha256(files.body).hexdigest()
-        with (
-            self._signatures(files).replacing(self.folder),
-            replacing_index(self.folder, files, self._old_body, named_by_entries(replaced).hrefs),
-        ):
+        old_files, signatures = named_by_entries(replaced).hrefs, self._signatures(files)
+        with replacing_index(self.folder, files, self._old_body, old_files, signatures):
             staging.replace()
         staging.sync_folders()
 

@@ -8,34 +8,85 @@ with its root document verifies them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...disk.atomic import atomic_file, is_link, later_than
+from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
-from ...index.head import Head
-from ...trust.documents import ending_warnings, lifetime_of, signed_files
+from ...index import codec
+from ...index.head import MOST_HEAD_BYTES, Head
+from ...trust.documents import (
+    ending_warnings,
+    lifetime_of,
+    signed_files,
+    signed_part,
+    signers_of,
+)
 from ...trust.layout import (
     TARGET_NAME,
+    TIMESTAMP,
     TIMESTAMP_NAME,
     TRUST_FOLDER,
     root_version,
     trust_path,
 )
-from ..folder.trust_files import read_trust, remove_signatures, remove_superseded
+from ..folder.retention import forget, forget_head
+from ..folder.trust_files import (
+    has_signatures,
+    read_trust,
+    remove_roots,
+    remove_signatures,
+    remove_superseded,
+)
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["TrustCopy", "with_signed_head"]
+__all__ = ["AskedForTrust", "TrustCopy", "with_signed_head"]
 
 _LOG = logging.getLogger("staticstore.site")
 
 _Read = Callable[[str], bytes | None]
+# A site without signatures is asked for them again after so long, though its head is the same: it
+# may have been asked while the first were being written.
+_AGAIN_SECONDS = 24 * 3600.0
+
+
+class AskedForTrust(NamedTuple):
+    """When a site was asked for signatures, and had none."""
+
+    #: The digest of its head then, and of what its host said of that: lowercase hex.
+    head: str
+    #: Seconds since 1970.
+    when: float
+
+    @classmethod
+    def now(cls, origin: SiteSnapshot) -> AskedForTrust | None:
+        """Return that a site was asked now; None if its host does not say when it changes."""
+        held = origin.held
+        if held.head is None or not held.validators:
+            return None
+        said = [held.head.encode().decode(), sorted(held.validators.items())]
+        return cls(hashlib.sha256(codec.encode(said)).hexdigest(), time.time())
+
+    @classmethod
+    def parse(cls, fields: Any) -> AskedForTrust | None:
+        """Read a pair of JSON; None if it is something else."""
+        if isinstance(fields, list) and [*map(type, fields)] in ([str, float], [str, int]):
+            return cls(*fields)
+        return None
+
+    def is_recent(self, now: AskedForTrust | None) -> bool:
+        """Return whether asking now would most likely have the same answer."""
+        if now is None or self.head != now.head:
+            return False
+        return 0.0 <= now.when - self.when < _AGAIN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -57,28 +108,63 @@ class TrustCopy:
         files = self.files or {}
         return next((files[name] for name in files if name.endswith(TARGET_NAME)), None)
 
+    def has_other_keys(self, other: TrustCopy) -> bool:
+        """Return whether a root document of the same version is another."""
+        files, others = self.files or {}, other.files or {}
+        return any(files[name] != others[name] for name in _roots_of(files.keys() & others.keys()))
+
     @contextlib.contextmanager
-    def replacing(self, folder: SiteFolder) -> Iterator[None]:
+    def replacing(self, folder: SiteFolder, head: Head | None) -> Iterator[None]:
         """Write the signatures, run the block, which writes index and head, then the timestamp.
 
         Files that are right already are not touched.  If the origin has no signatures, those
         of the copy are removed, since they do not belong to its head; if they are unknown,
-        the copy's stay.
+        the copy's stay, and so does what they lead to.  What is replaced stays for a day.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The copy, locked.
+        head : Head or None
+            Its head from then on.
 
         Raises
         ------
         OSError, StoreError
             A file cannot be written, or the block raised it.
         """
-        files = list((self.files or {}).items())
+        files, before = list((self.files or {}).items()), _of_folder(folder)
+        was_current = before.head == _head_text(folder)
         for name, body in files[:-1]:
             _write(folder, name, body)
         yield
         if files:
             _write(folder, *files[-1])
+            gone = (before.files or {}).keys() - dict(files).keys()
+            if before.has_other_keys(self):
+                remove_roots(folder, gone)
+            forget(folder, map(trust_path, gone))
             remove_superseded(folder, dict(files).keys())
         elif self.files is not None:
             remove_signatures(folder)
+        # Else it was forgotten when the head was replaced.
+        if (self.files is None or not was_current) and before.head is not None and head is not None:
+            with contextlib.suppress(IndexFormatError):
+                forget_head(folder, Head.parse(before.head), head)
+
+
+def _of_folder(folder: SiteFolder) -> TrustCopy:
+    try:
+        return TrustCopy(signed_files(read_trust(folder)))
+    except StoreError:
+        return TrustCopy(None)
+
+
+def _head_text(folder: SiteFolder) -> bytes | None:
+    try:
+        return read_regular(folder.head, MOST_HEAD_BYTES)
+    except OSError:
+        return None
 
 
 def _write(folder: SiteFolder, name: str, body: bytes) -> None:
@@ -91,8 +177,13 @@ def _write(folder: SiteFolder, name: str, body: bytes) -> None:
         file.write(body)
 
 
-def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnapshot, TrustCopy]:
+def with_signed_head(
+    origin: SiteSnapshot, folder: SiteFolder, asked: AskedForTrust | None
+) -> tuple[SiteSnapshot, TrustCopy, AskedForTrust | None]:
     """Return a whole snapshot as its signatures name it, and the signatures.
+
+    A site without signatures, of which the copy has none either, costs a request if it was
+    never asked for them, or its head has changed since, or a day has passed.
 
     Parameters
     ----------
@@ -100,10 +191,13 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
         The site.
     folder : SiteFolder
         The copy, whose own signatures are not fetched again.
+    asked : AskedForTrust or None
+        When an earlier run found that the site has none.
 
     Returns
     -------
-    SiteSnapshot, TrustCopy
+    SiteSnapshot, TrustCopy, AskedForTrust or None
+        The last one says when the site was found to have none, if it has none.
 
     Raises
     ------
@@ -112,7 +206,13 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
     TransportError
         A document cannot be fetched.
     """
+    if origin.pinned is None and not has_signatures(folder):
+        is_known = asked is not None and asked.is_recent(AskedForTrust.now(origin))
+        if is_known or origin.head is None:  # only a head is signed
+            return origin, TrustCopy({}), asked
     files = signed_files(_known(origin, folder))
+    if files and not _are_of_one_site(files):  # the site has other keys than the copy
+        files = signed_files(origin.read_signature)
     if origin.pinned is not None:
         if files is None or not _is_verified(files, origin.pinned):
             files = signed_files(origin.read_signature)
@@ -124,20 +224,20 @@ def with_signed_head(origin: SiteSnapshot, folder: SiteFolder) -> tuple[SiteSnap
             )
     if files is None:
         _LOG.warning("the site's signatures are incomplete, and are not copied")
-        return origin, TrustCopy(None)
+        return origin, TrustCopy(None), None
     copy = TrustCopy(files)
     if copy.head is None:
-        return origin, copy
+        return origin, copy, AskedForTrust.now(origin)
     _warn_of_ends(files)
     try:
         head = Head.parse(copy.head)
     except IndexFormatError:
         _LOG.warning("the site's signatures name no head that can be read, and are not copied")
-        return origin, TrustCopy(None)
+        return origin, TrustCopy(None), None
     held = origin.held
     if held.head != head:
         held = origin.follower.whole(replace(held, head=head, sha256=head.index.sha256))
-    return origin.of_signed_head(held, copy.head), copy
+    return origin.of_signed_head(held, copy.head), copy, None
 
 
 def _known(origin: SiteSnapshot, folder: SiteFolder) -> _Read:
@@ -167,9 +267,23 @@ def _is_verified(files: dict[str, bytes], pinned: bytes) -> bool:
     return pinned in chain.bodies
 
 
+def _are_of_one_site(files: dict[str, bytes]) -> bool:
+    # The keys that the last root document names and those that claim to have signed the
+    # timestamp; nothing is verified.
+    last = [files[name] for name in _roots_of(files)][-1]
+    with contextlib.suppress(LookupError, TypeError):
+        counting = signed_part(last)["roles"][TIMESTAMP]["keyids"]
+        return any(one in counting for one in signers_of(files[TIMESTAMP_NAME]))
+    return False
+
+
+def _roots_of(names: Iterable[str]) -> list[str]:
+    return [name for name in names if root_version(name) is not None]
+
+
 def _warn_of_ends(files: dict[str, bytes]) -> None:
-    roots = [files[name] for name in files if root_version(name) is not None]
-    last = [roots[-1], *list(files.values())[-3:]]
+    roots = _roots_of(files)
+    last = [files[roots[-1]], *list(files.values())[-3:]]
     with contextlib.suppress(LookupError, TypeError, ValueError):  # not verified
         for warning in ending_warnings(map(lifetime_of, last), time.time()):
             _LOG.warning("%s", warning)

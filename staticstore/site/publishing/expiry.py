@@ -25,7 +25,7 @@ class Expired(NamedTuple):
 
 
 class Expiry:
-    """When entries expire: at the date or time in a field, as it is compared in queries.
+    """When entries expire: at the date or time in a field, as in queries.
 
     A date ends with its day, in UTC.  What is neither a date nor a time never expires.
 
@@ -44,8 +44,9 @@ class Expiry:
     Examples
     --------
     >>> expiry = Expiry("until", now=1714608000.0)  # 2024-05-02, at midnight
-    >>> [expiry.has_expired({"until": text}) for text in ("2024-05-01", "2024-05-02", "never")]
-    [True, False, False]
+    >>> entries = {"a": {"until": "2024-05-01"}, "b": {"until": "2024-05-02"}}
+    >>> sorted(expiry.among(entries, entries.__getitem__).keys)
+    ['a']
     """
 
     def __init__(self, field: str, now: float | None = None) -> None:
@@ -64,11 +65,6 @@ class Expiry:
             return None
         seconds, fraction = key[1]
         return float(seconds - _EPOCH_SECONDS) + float(f"0.{fraction or 0}")
-
-    def has_expired(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether the time of an entry has passed."""
-        end = self.end_of(metadata)
-        return end is not None and end <= self._now
 
     def among(
         self, keys: Iterable[str], metadata_of: Callable[[str], Mapping[str, Any]]

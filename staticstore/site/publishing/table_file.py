@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import IndexFormatError, StoreError
 from ...index.forms.parsing import canonical_lines_of
-from ...index.head import Document, Head, Role, bounded
+from ...index.head import Head, NamedDocument, Role, bounded
 from ...index.snapshot import Index
 from ..documents.document_files import write_document
 from ..documents.head_files import HeadFiles
@@ -86,14 +86,14 @@ def with_table(folder: SiteFolder, plan: PublishPlan, wanted: bool | None) -> Pu
     return plan._replace(head=head, files=files)
 
 
-def _is_of(folder: SiteFolder, table: Document, plan: PublishPlan) -> bool:
+def _is_of(folder: SiteFolder, table: NamedDocument, plan: PublishPlan) -> bool:
     """Return whether a table of the old head is of the new index, and is there."""
     assert plan.old_head is not None
     is_the_same = plan.old_head.index.sha256 == plan.head.index.sha256
     return is_the_same and folder.read_document(table) is not None
 
 
-def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[Document, list[str]]:
+def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[NamedDocument, list[str]]:
     from ...index.tables.columns import read_columns
 
     body = bytes(plan.body)
@@ -109,13 +109,13 @@ def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[Document, list[
             f"no table can be written: {reason}; publish without one (parquet=False, --no-parquet)"
         ) from error
     text = parquet_of(read.table)
-    document = Document.of(Role.TABLE, text)
+    document = NamedDocument.of(Role.TABLE, text)
     write_document(folder, document, text)
     return document, [f"index/*.parquet: {warning}" for warning in read.warnings]
 
 
 def parquet_of(table: pa.Table) -> bytes:
-    """Return a table, sorted by key, as a Parquet file of which engines read what they need."""
+    """Return a table, sorted by key, as a Parquet file for partial reads."""
     import pyarrow as pa
     from pyarrow import parquet
 

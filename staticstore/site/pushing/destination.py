@@ -16,13 +16,19 @@ from ...index import codec
 from ...index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
 from ...index.blocks import named_documents
 from ...index.fields import key_problem
-from ...index.head import Document, Head, Role
+from ...index.head import Head, NamedDocument, Role
 from ...index.snapshot import Index
-from ...trust.layout import TIMESTAMP_NAME, TRUST_FOLDER, is_trust_name, trust_path
+from ...trust.layout import (
+    TIMESTAMP_NAME,
+    TRUST_FOLDER,
+    is_trust_name,
+    target_name,
+    trust_path,
+)
 from ..documents.exports import EXPORTS
 from ..folder.data_path import DATA_PATH, fits
 from ..folder.retention import entry_files_of
-from .source import PushSource
+from .source import PushSource, Upload
 
 if TYPE_CHECKING:
     from .target import Target
@@ -59,8 +65,8 @@ class PushNote(NamedTuple):
     #: The index in other forms, as pushes have written it: the sha256 of each file by its name,
     #: or an empty text for one that an interrupted push may have written.
     also: Mapping[str, str] = MappingProxyType({})
-    #: The signatures of the last push, except the timestamp.
-    signed: frozenset[str] = frozenset()
+    #: The signatures of the last push, except the timestamp: their hrefs and sha256.
+    signed: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -83,7 +89,7 @@ class PushNote(NamedTuple):
             _keys(fields.get("foreign")),
             data if isinstance(data, str) and fits(data) else DATA_PATH,
             {name: one for name, one in _digests(fields.get("also")).items() if name in _EXPORTS},
-            _signed(fields.get("signed")),
+            {href: one for href, one in _digests(fields.get("signed")).items() if _signs(href)},
         )
 
     def encode(self) -> bytes:
@@ -97,7 +103,7 @@ class PushNote(NamedTuple):
             "foreign": sorted(self.foreign),
             **({} if self.data == DATA_PATH else {"data": self.data}),
             **({"also": dict(sorted(self.also.items()))} if self.also else {}),
-            **({"signed": sorted(self.signed)} if self.signed else {}),
+            **({"signed": dict(sorted(self.signed.items()))} if self.signed else {}),
         }
         return codec.encode(fields) + b"\n"
 
@@ -107,12 +113,7 @@ def _keys(fields: Any) -> frozenset[str]:
     return frozenset(key for key in keys if key_problem(key) is None)
 
 
-def _signed(fields: Any) -> frozenset[str]:
-    hrefs = fields if isinstance(fields, list) else []
-    return frozenset(href for href in hrefs if isinstance(href, str) and _is_signature(href))
-
-
-def _is_signature(href: str) -> bool:
+def _signs(href: str) -> bool:
     name = href.removeprefix(f"{TRUST_FOLDER}/")
     return name != href and name != TIMESTAMP_NAME and is_trust_name(name)
 
@@ -122,7 +123,7 @@ def _times(fields: Any) -> dict[str, int]:
     return {
         href: since
         for href, since in times.items()
-        if isinstance(since, int) and (_DIGEST_NAMED.fullmatch(href) or _is_signature(href))
+        if isinstance(since, int) and (_DIGEST_NAMED.fullmatch(href) or _signs(href))
     }
 
 
@@ -181,10 +182,11 @@ class PushDestination:
             if index is None and head is not None:
                 documents -= {head.index.href}  # upload it again
             timestamp = None
-            if site.trust or note.signed:
+            is_strange = note_body is None and body is not None
+            if site.trust or note.signed or is_strange:
                 timestamp = target.read(trust_path(TIMESTAMP_NAME))
             if timestamp is not None:
-                documents |= note.signed
+                documents |= note.signed.keys()
             return cls(
                 Index.from_entries({}) if index is None else index,
                 body,
@@ -222,6 +224,22 @@ class PushDestination:
         """Return the hrefs of the files named by their digest that index and head name."""
         return {*entry_files_of(self.index), *self.documents}
 
+    def has(self, upload: Upload) -> bool:
+        """Return whether the target has a file that never changes under its name."""
+        href, sha256 = upload.href, upload.sha256
+        if self.note.stored.get(href) == sha256:
+            return True
+        if _signs(href):  # of other keys, it has the same name
+            return self.timestamp is not None and self.note.signed.get(href) == sha256
+        return href in self.named()
+
+    @property
+    def lags(self) -> bool:
+        """Whether an interrupted push has left the timestamp of an older head."""
+        if self.timestamp is None or self.head_body is None or not self.note.signed:
+            return False
+        return trust_path(target_name(_sha256(self.head_body))) not in self.note.signed
+
     def keys_beside(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys, other than `keys`, whose values the target has."""
         return (self.note.left | frozenset(self.index)).difference(keys)
@@ -244,9 +262,9 @@ def _read_index(body: bytes | None, head: Head | None, target: Target) -> Index 
 
 
 def _read_documents(head: Head | None, target: Target, site: PushSource) -> frozenset[str]:
-    unusable: set[Document] = set()
+    unusable: set[NamedDocument] = set()
 
-    def read(document: Document) -> bytes | None:
+    def read(document: NamedDocument) -> bytes | None:
         if document == site.head.blocks:
             return site.block_root
         body = target.read(document.href)
@@ -319,13 +337,13 @@ class AboutChanges(NamedTuple):
 
 
 def _pushed_digests(
-    target: Target, named: Document | None, note: PushNote
+    target: Target, named: NamedDocument | None, note: PushNote
 ) -> defaultdict[str, set[str]]:
     """Return the digests that pushes gave to files, by their names."""
     digests = defaultdict[str, set[str]](set)
     for sha256 in _about_documents(named, note):
         try:
-            href = Document(Role.ABOUT, 0, sha256).href
+            href = NamedDocument(Role.ABOUT, 0, sha256).href
             body = target.read(href, most_bytes=MOST_ABOUT_BYTES)
             if body is None or _sha256(body) != sha256:
                 continue
@@ -338,7 +356,7 @@ def _pushed_digests(
     return digests
 
 
-def _about_documents(named: Document | None, note: PushNote) -> Iterator[str]:
+def _about_documents(named: NamedDocument | None, note: PushNote) -> Iterator[str]:
     if named is not None:
         yield named.sha256
     for href in note.forgotten:  # also by a push that was interrupted

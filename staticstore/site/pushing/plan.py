@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
-from ...trust.layout import TIMESTAMP_NAME, trust_path
+from ...trust.layout import TIMESTAMP_NAME, root_version, trust_path
 from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
 from ..folder.retention import KEPT_SECONDS, entry_files_of
@@ -35,6 +35,8 @@ class PushPlan:
     stages: list[list[Upload]]
     #: Small files that are written after the stages, in this order.
     last: list[tuple[str, bytes, Served]]
+    #: Then these are removed, whatever else stays: signatures that the site has no longer.
+    removed: list[str]
     #: Files that nothing names any more, and that may be deleted now.
     outdated: list[str]
     #: Those of them that block a new file or its folder, so that they go first.
@@ -75,13 +77,12 @@ class PushPlan:
         about, data = old.about, site.folder.data_path
         also = {one.href: one.sha256 for one in exports}
         outdated_exports = sorted(old.note.also.keys() - also)
-        signed = frozenset(one.href for one in site.signatures())
-        unsigned = [trust_path(TIMESTAMP_NAME)] if old.timestamp and not signed else []
+        signed = _signed(site)
         return cls(
             stages=stages,
             last=_last(site, old),
+            removed=_removed(signed, old),
             outdated=[
-                *unsigned,
                 *(data + key for key in sorted(left)),
                 *about.outdated,
                 *outdated_exports,
@@ -96,7 +97,7 @@ class PushPlan:
                 foreign=during.foreign,
                 data=data,
                 also={**old.note.also, **also},
-                signed=signed or old.note.signed,
+                signed=signed,
             ),
             cleaned=PushNote(
                 forgotten={href: forgotten[href] for href in forgotten.keys() - due},
@@ -122,11 +123,30 @@ def _folders_of(key: str) -> Iterator[str]:
 
 
 def _lacking_documents(site: PushSource, old: PushDestination) -> list[list[Upload]]:
-    named, stored = old.named(), old.note.stored
-    return [
-        [one for one in stage if one.href not in named and stored.get(one.href) != one.sha256]
-        for stage in site.stages()
-    ]
+    return [[one for one in stage if not old.has(one)] for stage in site.stages()]
+
+
+def _signed(site: PushSource) -> dict[str, str]:
+    return {one.href: one.sha256 for one in site.signatures()}
+
+
+def _removed(signed: Mapping[str, str], old: PushDestination) -> list[str]:
+    """Return what would lead readers to signatures that the site has no longer."""
+    if old.timestamp is None:
+        return []
+    if not signed:
+        return [trust_path(TIMESTAMP_NAME)]
+    return [href for href in _other_roots(signed, old) if href not in signed]
+
+
+def _other_roots(signed: Mapping[str, str], old: PushDestination) -> list[str]:
+    """Return the root documents at the target that the site has not."""
+    there = {} if old.timestamp is None else old.note.signed
+    return [href for href in sorted(there) if _is_root(href) and signed.get(href) != there[href]]
+
+
+def _is_root(href: str) -> bool:
+    return root_version(href.removeprefix(trust_path(""))) is not None
 
 
 def _lacking(exports: list[Upload], old: PushDestination) -> list[Upload]:
@@ -147,15 +167,18 @@ def _note_during(
     writing = documents | {one.href for one in stages[0]}
     # An uploaded document counts as forgotten until a head names it.
     going = (old.named() - {one.href for one in site.digest_named()}) | documents
+    # Readers of an old timestamp need until now what was forgotten before.
+    forgotten = dict.fromkeys(note.forgotten, now) if old.lags else note.forgotten
     return PushNote(
         overwritten=note.overwritten | frozenset(key for key in touched if key in index),
         left=old.keys_beside(site.index) | frozenset(site.index).difference(index),
-        forgotten={**note.forgotten, **dict.fromkeys(going, now)},
+        forgotten={**forgotten, **dict.fromkeys(going, now)},
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
         foreign=old.about.foreign,
         data=site.folder.data_path,
         also={**note.also, **dict.fromkeys((one.href for one in stages[-1]), "")},
-        signed=note.signed,
+        # Of a first push, so that the next one knows of a timestamp that is the last to come.
+        signed=note.signed or (_signed(site) if old.timestamp is None else {}),
     )
 
 
@@ -243,6 +266,7 @@ def check_guards(
             "push into a folder or prefix of its own"
         )
     _check_lineage(site, old, guards, target.url)
+    _check_signatures(site, old, guards, target.url)
     if not old.is_known:
         _check_files(site, old, guards, target)
     _check_page(site, old, guards)
@@ -271,6 +295,24 @@ def _check_lineage(site: PushSource, old: PushDestination, guards: Guards, targe
             f"the target has generation {theirs.generation} of this site, and the folder "
             f"{ours.generation}: push from where it was published, or continue the target's "
             f"with 'staticstore publish SITE --after {target}'",
+        )
+
+
+def _check_signatures(site: PushSource, old: PushDestination, guards: Guards, target: str) -> None:
+    if old.timestamp is None:
+        return
+    refused = "readers with its root file would refuse this one"
+    if not site.trust:
+        guards.refuse(
+            "lineage",
+            f"the site at {target} is signed, and the folder is not: {refused}; publish the folder "
+            "with --sign, unless the site is no longer to be signed",
+        )
+    elif others := _other_roots(_signed(site), old):
+        guards.refuse(
+            "lineage",
+            f"the site at {target} is signed with other keys ({first_few(others)}): {refused}; "
+            "publish the folder with the newest keys of that site",
         )
 
 

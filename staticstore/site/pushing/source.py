@@ -16,7 +16,7 @@ from ...errors import StoreError, quoted, reason_of
 from ...index.about import ABOUT_NAME
 from ...index.blocks import named_documents
 from ...index.fields import Content, parse_media_type
-from ...index.head import Document, Head, Role
+from ...index.head import Head, NamedDocument, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
 from ...trust.documents import signed_files
@@ -78,7 +78,7 @@ class PushSource:
     #: The bytes of the root of the blocks; None for an empty index.
     block_root: bytes | None
     #: What the head names, in the order of the upload.
-    documents: tuple[Document, ...]
+    documents: tuple[NamedDocument, ...]
     #: Files for the host, by name: the page, the feed, and `.nojekyll`.
     beside: dict[str, bytes]
     #: ``about.json``, and the files that it names, by name.
@@ -209,7 +209,7 @@ class PushSource:
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [[*self.packs(), *self.copies()], *named, self.signatures()]
 
-    def _named(self, document: Document) -> Upload:
+    def _named(self, document: NamedDocument) -> Upload:
         served = Served(served_type(document.href), _IMMUTABLE)
         path = self.folder.root / document.href
         return Upload(document.href, path, document.size, document.sha256, served)

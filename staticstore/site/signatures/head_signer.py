@@ -23,7 +23,7 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from ...disk.atomic import atomic_file, later_than, remove_leftovers
-from ...disk.file_system import read_regular, sync_files, sync_folder
+from ...disk.file_system import read_regular, set_time, sync_files, sync_folder
 from ...errors import IndexFormatError, StoreError
 from ...index.head import MOST_HEAD_BYTES, Head
 from ...trust.chain import ReadTrust, RootChain, SignedHead
@@ -42,7 +42,7 @@ from ...trust.layout import (
     target_name,
     trust_path,
 )
-from ..folder.retention import forget, hrefs_of, named_by_entries
+from ..folder.retention import forget, forget_head
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
 from .new_document import end_of, is_signed_by, next_version, signed_by
@@ -332,6 +332,8 @@ class HeadSigner:
         # Most timestamps have one length: see `later_than`.
         with atomic_file(path, modified=later_than(path)) as file:
             file.write(new.timestamp.to_bytes())
+        if old is None:  # mirrors of an unsigned site look for signatures if its head is newer
+            set_time(self._folder.head, later_than(self._folder.head))
         current = {document_name(one.signed.type, one.signed.version) for one in new}
         current.add(self._head_name)
         if old is not None:
@@ -347,8 +349,7 @@ class HeadSigner:
             before, after = Head.parse(old.head), Head.parse(self._head)
         except IndexFormatError:
             return
-        hrefs = hrefs_of(self._folder, before) - hrefs_of(self._folder, after)
-        forget(self._folder, hrefs | named_by_entries(self._folder.index_of(before)).hrefs)
+        forget_head(self._folder, before, after)
 
     @property
     def expires(self) -> datetime:

@@ -19,18 +19,9 @@ __all__ = ["end_of", "is_signed_by", "next_version", "signed_by"]
 _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
 
-def end_of(role: str, seconds: float | None = None) -> datetime:
-    """Return when a document of a role expires that is made now.
-
-    Parameters
-    ----------
-    role : str
-        The role.
-    seconds : float, optional
-        How long it holds; by default as `LIFETIME_SECONDS` says.
-    """
-    lifetime = LIFETIME_SECONDS[role] if seconds is None else seconds
-    return datetime.fromtimestamp(int(time.time() + lifetime), UTC)
+def end_of(role: str) -> datetime:
+    """Return when a document of a role expires that is made now."""
+    return datetime.fromtimestamp(int(time.time() + LIFETIME_SECONDS[role]), UTC)
 
 
 def next_version(last: int) -> int:

@@ -111,7 +111,7 @@ class GoogleCredential(BucketCredential):
 
 
 def gcloud_file() -> Path | None:
-    """Return the file with the user's application default credentials of gcloud, if any."""
+    """Return the file of gcloud's application default credentials, if any."""
     if named := os.environ.get("CLOUDSDK_CONFIG"):
         folder = Path(named)
     elif os.name == "nt":

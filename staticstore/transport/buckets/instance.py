@@ -31,7 +31,7 @@ _CONTAINER_HOSTS = {"localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.1
 
 
 def instance_credentials(scheme: str) -> dict[str, Any]:
-    """Return credentials that the metadata service of this machine gives, with their end.
+    """Return credentials of this machine's metadata service, with their end.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ class Refusal(NamedTuple):
 
 
 def moved(root: Root, auth: AuthBase | None, region: str) -> tuple[Root, AuthBase] | None:
-    """Return the root in the region that its host has named, and what signs requests to it.
+    """Return the root in the region that its host named, and its signer.
 
     Parameters
     ----------

@@ -86,13 +86,13 @@ _UNCUT = contextlib.nullcontext()
 
 
 def cut_when_canceled(sock: socket.socket) -> contextlib.AbstractContextManager[None]:
-    """Have a socket cut if the call that this thread makes is canceled during the block."""
+    """Cut a socket if this thread's call is canceled during the block."""
     cancellation = this_call.cancellation
     return _UNCUT if cancellation is None else cancellation.waiting_for(sock)
 
 
 def shut_down(sock: socket.socket) -> None:
-    """End current and future reads and writes of a socket, whichever thread makes them."""
+    """End current and future reads and writes of a socket in all threads."""
     # Not `SSLSocket.shutdown`: it would drop the TLS layer under a thread that
     # reads, which might then take ciphertext for data.
     with contextlib.suppress(OSError):  # not connected yet, or no longer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests import Request
@@ -17,12 +17,12 @@ from .root import Origin, Root, origin_of
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from ...index.placed import Placed
     from .response import Response
     from .template import RequestTemplate
-    from .wire import Deadline, Wire
+    from .wire import Wire
 
 __all__ = ["DataRoot", "Elsewhere", "Location", "locate", "placed_url"]
 
@@ -31,7 +31,7 @@ _HINT = "credentials are sent to the origin of the first root only"
 
 
 class Location(NamedTuple):
-    """Where to request a value: the session of its origin, and the path below its root."""
+    """Where to request a value: session of its origin, path below its root."""
 
     session: Session
     #: Quoted, perhaps with a query.
@@ -215,35 +215,19 @@ class _OtherSession(Session):
         self._first = first
 
     def template(self) -> RequestTemplate | None:
-        """Return what all requests have in common: `Session.template`; None if it is refused."""
+        """Return what all requests have in common; None if it is refused."""
         try:
             return super().template()
         except TransportError:  # a single request says why
             return None
 
-    def request(
-        self,
-        method: str,
-        url_path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        deadline: Deadline | None = None,
-        key: str | None = None,
-        is_retried: bool = True,
-    ) -> Response:
-        """Send a request as `Session.request`; if need be, ask first whether the root is public.
+    def request(self, method: str, url_path: str, **options: Any) -> Response:
+        """Send a request; if in doubt, ask first whether the root is public.
 
         It is not known in a process that has the index from a pickle or a cache.
         """
         first = self._first
-        send = functools.partial(
-            super().request,
-            *(method, url_path),
-            headers=headers,
-            deadline=deadline,
-            key=key,
-            is_retried=is_retried,
-        )
+        send = functools.partial(super().request, method, url_path, **options)
         try:
             return send()
         except TransportError:

@@ -24,7 +24,7 @@ _ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def local_adapter(root_url: str) -> tuple[str, BaseAdapter]:
-    """Return how the URLs begin that are answered below a local root, and what answers them."""
+    """Return the URL prefix below a local root, and the adapter for it."""
     return ("data:", DataAdapter()) if root_url == "data:" else ("file://", FileAdapter())
 
 

@@ -50,7 +50,7 @@ class Owners:
 
 
 class ReportedRequest(threading.local):
-    """What the reports of a thread's requests have to know; part of `wire.CurrentRequest`.
+    """State of the reports of a thread's requests; see `wire.CurrentRequest`.
 
     Attributes
     ----------

@@ -93,7 +93,7 @@ def _end(made: dict[Callable[[Wire], Carrier], Carrier]) -> None:
 def submit(
     session: Session, requests: Sequence[SizedRequest], done: Done
 ) -> list[SubmittedRequest | None]:
-    """Send requests by the carrier of a session; `done` is called with each that has ended.
+    """Send requests by the carrier of a session; `done` is called for each.
 
     They are signed now, in this thread, which the authentication of the caller may block.
 

@@ -49,7 +49,7 @@ _handing_on = threading.local()
 
 @contextlib.contextmanager
 def answers_together() -> Iterator[None]:
-    """Hand on answers that have come together: what `after_answers` was given follows them."""
+    """Deliver answers together, then make the calls of `after_answers`."""
     calls: list[Callable[[], object]] = []
     _handing_on.calls = calls
     try:

@@ -16,7 +16,7 @@ from cachetools import LRUCache
 
 from ... import tuning
 from ...errors import IntegrityError, TransportError
-from ...zstd import Decompression, DecompressionError, undone
+from ...zstd import Decompression, DecompressionError, decompressed
 from ..many.request import ByteRange, SizedRequest, coalesced
 from .answers import ValueAnswer, ask
 from .remote_value import RemoteValue
@@ -156,7 +156,7 @@ class CompressedReads:
         return is_small and value.session.takes_ranges and not self.is_failing(value.session)
 
     def read_parts(self, value: RemoteValue, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """Read parts of a value, in order and not overlapping, by as few requests as may be.
+        """Read ordered, disjoint parts of a value, by as few requests as possible.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class CompressedReads:
             begin = run.start * table.frame_bytes
             until = min(run.stop * table.frame_bytes, table.size)
             try:
-                data = undone(frames, until - begin)
+                data = decompressed(frames, until - begin)
             except DecompressionError as error:
                 raise _unusable(value, error) from error
             while waiting and waiting[0].end <= until:
@@ -249,7 +249,7 @@ def _read_part(copy: RemoteValue, wanted: ByteRange) -> bytes:
 
 
 def _read_table(copy: RemoteValue, size: int) -> SeekTable:
-    """Read the seek table of a copy: by one request, if its frames are those we publish."""
+    """Read the seek table of a copy; one request for copies that we publish."""
     assert copy.size is not None, "that of a copy is known"
     length = table_bytes(-(-size // FRAME_BYTES))
     if not length < copy.size or length > MOST_TABLE_BYTES:
@@ -266,7 +266,7 @@ def _unusable(value: RemoteValue, reason: Exception) -> IntegrityError:
 
 
 class _CopyNotes:
-    """What a session knows of compressed copies, by their digests; any thread may use it."""
+    """What a session knows of compressed copies, by digest; thread-safe."""
 
     def __init__(self, wire: Wire) -> None:
         self._lock = threading.Lock()

@@ -28,9 +28,9 @@ from staticstore.index.fields import Content
 from staticstore.index.hidden import Place
 from tests.client.scene import TIMEOUT
 from tests.client.test_async import reached, run
+from tests.client.test_many import site_of
 from tests.engines import ENGINES, sending_by
-from tests.servers import Answer, RawServer, Request, Wire, serve_files
-from tests.sites import index_of
+from tests.servers import RawServer, Request, Wire, serve_files
 
 T = TypeVar("T")
 Start = Callable[..., RawServer]
@@ -43,11 +43,6 @@ LARGE = bytes(range(256)) * 4096  # 1 MiB
 def engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with sending_by(request.param):
         yield
-
-
-def site_of(values: dict[str, bytes], **answers: Answer) -> Any:
-    files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
-    return serve_files(files).but({f"data/{key}": answer for key, answer in answers.items()})
 
 
 def connected(server: RawServer, **options: Any) -> StaticStore:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from staticstore import Index
 from staticstore.index.forms.column import FieldColumn
 from staticstore.index.forms.found import Found, KeysByPosition, intersection, union
-from staticstore.index.forms.lines import Lines
 from staticstore.query import between, contains, exists, ge, gt, le, lt, missing, ne
 from staticstore.query.comparison import order_key
 from staticstore.query.predicates import Predicate
+from tests.index.forms.test_shared import many, recorded
 
 
 def runs(values: Sequence[Any], count: int = 1000) -> Iterator[list[Any]]:
@@ -290,23 +290,10 @@ def test_no_tuple_of_keys_is_longer_than_those_chosen_at_once(
 # -- what is not done twice ------------------------------------------------------------------
 
 
-def many(count: int = 500) -> Index:
-    """Return an index with a number and a text in each entry."""
-    return Index.from_entries({f"{n:04}": {"n": n, "type": "ab"[n % 2]} for n in range(count)})
-
-
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the fields of which all values are read."""
-    fields: list[str] = []
-    values = Lines._values_by_piece
-
-    def noted(self: Lines, field: str) -> Any:
-        fields.append(field)
-        return values(self, field)
-
-    monkeypatch.setattr(Lines, "_values_by_piece", noted)
-    return fields
+    return recorded(monkeypatch, "_values_by_piece")
 
 
 def test_a_column_is_built_once_and_kept_after_a_few_changes(passes: list[str]) -> None:

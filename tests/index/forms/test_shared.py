@@ -133,21 +133,27 @@ def test_a_tuple_does_not_equal_a_list() -> None:
     assert list(index.query_keys(bbox=[1, 2])) == ["a"]
 
 
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the fields for which an index over all entries is built."""
+def recorded(monkeypatch: pytest.MonkeyPatch, method: str) -> list[str]:
+    """Record the fields for which a method of `Lines` is called."""
     fields: list[str] = []
-    values = Lines.values_of
+    values = getattr(Lines, method)
 
     def noted(self: Lines, field: str) -> Any:
         fields.append(field)
         return values(self, field)
 
-    monkeypatch.setattr(Lines, "values_of", noted)
+    monkeypatch.setattr(Lines, method, noted)
     return fields
 
 
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the fields for which an index over all entries is built."""
+    return recorded(monkeypatch, "values_of")
+
+
 def many(count: int = 500) -> Index:
+    """Return an index with a number and a text in each entry."""
     return Index.from_entries({f"{n:04}": {"n": n, "type": "ab"[n % 2]} for n in range(count)})
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from staticstore.index.blocks import BlockRoot
 from staticstore.index.changes import parse_change_lines, sum_of_document, sum_text
-from staticstore.index.head import ChangeFile, Document, Head, Role, bounded, kept_whole
+from staticstore.index.head import ChangeFile, Head, NamedDocument, Role, bounded, kept_whole
 from staticstore.index.snapshot import Index
 from staticstore.site.documents.document_files import write_document
 from staticstore.site.folder.site_folder import SiteFolder
@@ -180,7 +180,7 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[ChangeFile, ...]:
     return tuple(
         ChangeFile(
             tuple(f"{position:08}{n:08}" for n in range(origins)),
-            Document(Role.CHANGES, size, "0" * 64),
+            NamedDocument(Role.CHANGES, size, "0" * 64),
             1,
         )
         for position, size in enumerate(sizes)
@@ -188,7 +188,7 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[ChangeFile, ...]:
 
 
 def head_with(spans: tuple[ChangeFile, ...], index_size: int = 10**9) -> Head:
-    document = Document(Role.INDEX, index_size, "0" * 64)
+    document = NamedDocument(Role.INDEX, index_size, "0" * 64)
     return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, change_files=spans)
 
 
@@ -393,7 +393,7 @@ def test_a_change_file_that_is_damaged_is_named_no_more(site: Path) -> None:
 
 def test_a_change_file_that_cannot_be_parsed_is_not_carried_on(site: Path) -> None:
     head = change(site, "00.txt", b"another value")
-    document = Document.of(Role.CHANGES, b"[]\n")
+    document = NamedDocument.of(Role.CHANGES, b"[]\n")
     (site / document.href).write_bytes(b"[]\n")
     spans = (replace(head.change_files[0], document=document),)
     (site / "index.head.json").write_bytes(replace(head, change_files=spans).encode())
@@ -415,4 +415,4 @@ def test_a_link_in_the_place_of_a_folder_of_documents_is_not_written_through(
     (site / "changes").rmdir()
     (site / "changes").symlink_to(tmp_path)
     with pytest.raises(OSError, match="its folder is a symbolic link"):
-        write_document(SiteFolder(site), Document.of(Role.CHANGES, b"x"), b"x")
+        write_document(SiteFolder(site), NamedDocument.of(Role.CHANGES, b"x"), b"x")

@@ -105,15 +105,6 @@ def test_what_is_added_later_is_hashed_too(tmp_path: Path) -> None:
     assert outcomes == [digest_of(file.path) for file in files]
 
 
-def test_what_is_noted_is_not_hashed(tmp_path: Path) -> None:
-    known, new = found(tmp_path, a=b"1", b=b"2")
-    noted = FileDigest("ab" * 32, 1, 2, 3)
-    with Hashing() as some:
-        some.add([new])
-        outcomes = [outcome for _, outcome in some.outcomes([known, new], {"a": noted})]
-    assert outcomes == [noted, digest_of(new.path)]
-
-
 def test_waiting_for_threads_goes_on_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,12 +55,6 @@ def site(origin: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(origin, tmp_path / "site"))
 
 
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare many runs to wait for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def by_publish(origin: Path, target: Path) -> None:
     many = {f"many/{number}": b"" for number in range(30)}
     fill(target / "data", many | {"a.csv": FILES["a.csv"], "b/c/d.bin": FILES["b/c/d.bin"]})

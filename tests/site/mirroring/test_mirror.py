@@ -259,7 +259,7 @@ def test_values_have_the_times_of_the_index(connect: Connect, site: Path, copy: 
 # Again
 
 
-def test_a_second_run_makes_three_requests_and_writes_nothing(
+def test_a_second_run_makes_two_requests_and_writes_nothing(
     connect: Connect, copy: Path, web: Nginx
 ) -> None:
     mirror(connect(), copy)
@@ -267,7 +267,7 @@ def test_a_second_run_makes_three_requests_and_writes_nothing(
     report = mirror(connect(), copy)
     assert (report.fetched, report.kept) == (0, 5)
     assert tree(copy) == before
-    assert len(web.requests()) - asked == 3  # head, index, and whether the site is signed
+    assert len(web.requests()) - asked == 2  # head and index
 
 
 def test_what_changed_is_fetched_and_nothing_else(

@@ -64,26 +64,17 @@ def killed_mirrors(url: str, template: Path, folder: Path, *, first: int) -> int
     return killed("tests.site.killed_mirror", url, template, folder, first)
 
 
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare hundreds of runs to wait for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-@pytest.mark.usefixtures("unsynced")
 @pytest.mark.parametrize("pack", [False, True], ids=["plain", "pack"])
 def test_f1_killed_at_any_instant_the_first_mirror_is_no_site_yet_or_all_of_it(
-    site: Path, tmp_path: Path, pack: bool
+    site: Path, tmp_path: Path, memory_path: Path, pack: bool
 ) -> None:
     publish(site, pack=pack)
     (tmp_path / "nothing").mkdir()
     with Nginx(site) as web:
-        instants = killed_mirrors(
-            web.url, tmp_path / "nothing", tmp_path / "killed", first=int(pack)
-        )
+        instants = killed_mirrors(web.url, tmp_path / "nothing", memory_path, first=int(pack))
         assert instants >= 20
         for number in range(instants + 1):
-            copy = tmp_path / "killed" / str(number)
+            copy = memory_path / str(number)
             if (copy / "index.json").exists():
                 assert not mismatched(copy)
             with StaticStore(web.url, poll_interval=0) as store:
@@ -93,9 +84,8 @@ def test_f1_killed_at_any_instant_the_first_mirror_is_no_site_yet_or_all_of_it(
                 assert (copy / name).read_bytes() == (site / name).read_bytes()
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
-    site: Path, store: StaticStore, tmp_path: Path
+    site: Path, store: StaticStore, tmp_path: Path, memory_path: Path
 ) -> None:
     mirror(store, tmp_path / "template")
     fill(site / "data", {"a.csv": b"new", "d/e.json": b"{}", "b/large.bin": b"LARGE" * 300_000})
@@ -104,10 +94,10 @@ def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
     new = (site / "index.json").read_bytes()
     torn = 0
     with Nginx(site) as web:
-        instants = killed_mirrors(web.url, tmp_path / "template", tmp_path / "killed", first=2)
+        instants = killed_mirrors(web.url, tmp_path / "template", memory_path, first=2)
         assert instants >= 20
         for number in range(instants + 1):
-            copy = tmp_path / "killed" / str(number)
+            copy = memory_path / str(number)
             wrong = mismatched(copy)
             # Only while values that replace others are put in place, each of them whole.
             assert all(data == (site / "data" / key).read_bytes() for key, data in wrong.items())

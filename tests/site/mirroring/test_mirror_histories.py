@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 
 from staticstore import MirrorReport, StaticStore, mirror, publish
 from tests.killing import CALLS
+from tests.memory import memory_folder
 
 from ..sitefolder import THEN, tree
 
@@ -140,10 +140,10 @@ def _as_in_large_folders(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of killed runs
 @given(steps)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_mirror_writes_what_a_first_one_writes(history: list[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(os, "fsync"):
+    with memory_folder() as folder:
         site, copy = Path(folder, "site"), Path(folder, "copy")
         (site / "data").mkdir(parents=True)
         old_notes: list[bytes] = []

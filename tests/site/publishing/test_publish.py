@@ -405,12 +405,12 @@ def test_progress_tells_the_bytes_to_hash(site: Path) -> None:
 # What goes wrong
 
 
-@pytest.mark.parametrize("way", ["", "pack", "compress"])
+@pytest.mark.parametrize("more", [False, True], ids=["plain", "packs and copies"])
 def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
-    site: Path, tmp_path: Path, way: str
+    site: Path, memory_path: Path, more: bool
 ) -> None:
     def publish_so(folder: Path) -> None:
-        publish(folder, pack=way == "pack", compress="*" if way == "compress" else None)
+        publish(folder, pack=more, compress="*" if more else None)
 
     fill(site / "data", {"long.txt": b"long" * 1000})
     publish_so(site)
@@ -418,16 +418,16 @@ def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
     fill(site / "data", {"a.csv": b"new", "d.json": b"{}", "long.txt": b"longer" * 1000})
     (site / "data" / "b" / "c.bin").unlink()
     (site / ".nojekyll").unlink()
-    shutil.copytree(site, tmp_path / "reference")
-    publish_so(tmp_path / "reference")
-    new = (tmp_path / "reference" / "index.json").read_bytes()
+    shutil.copytree(site, memory_path / "reference")
+    publish_so(memory_path / "reference")
+    new = (memory_path / "reference" / "index.json").read_bytes()
     assert new != old
 
-    survived = killed("tests.site.killed_publish", site, tmp_path / "killed", way)
+    survived = killed("tests.site.killed_publish", site, memory_path / "killed", "more" * more)
     assert survived >= 25
     seen = []
     for number in range(survived + 1):
-        copy = tmp_path / "killed" / str(number)
+        copy = memory_path / "killed" / str(number)
         seen.append((copy / "index.json").read_bytes())
         assert not wrong_packs(copy)
         publish_so(copy)

@@ -16,7 +16,7 @@ import pytest
 
 from staticstore import StaticStore, mirror, publish, push, serve
 from staticstore.errors import IndexFormatError, StoreError
-from staticstore.index.head import Document, Head, Role
+from staticstore.index.head import Head, NamedDocument, Role
 from staticstore.index.snapshot import Index
 from staticstore.site.publisher import verify_site
 from staticstore.site.watching import publish_watching
@@ -265,12 +265,12 @@ def test_info_has_the_url_of_the_table(site: Path) -> None:
 
 
 def _head_with(table: Any) -> bytes:
-    head = Head("cd" * 16, 1, "", Document.of(Role.INDEX, b"{}"), 0)
+    head = Head("cd" * 16, 1, "", NamedDocument.of(Role.INDEX, b"{}"), 0)
     return json.dumps({**json.loads(head.encode()), "table": table}).encode()
 
 
 def test_a_head_says_the_same_again() -> None:
-    table = Document.of(Role.TABLE, b"PAR1")
+    table = NamedDocument.of(Role.TABLE, b"PAR1")
     assert Head.parse(_head_with(table.as_json())).table == table
 
 

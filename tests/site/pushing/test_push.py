@@ -890,7 +890,7 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
 
 
 def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(
-    tmp_path: Path, host: Path
+    tmp_path: Path, host: Path, memory_path: Path
 ) -> None:
     before = {"a.csv": b"x\n1\n", "b": b"b", "c": b"c", "d": b"d"}
     site = make_site(tmp_path / "small", before)
@@ -899,12 +899,10 @@ def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(
     change(site, {"new.txt": b"new"}, "b")
     after = {**before, "new.txt": b"new"}
     del after["b"]
-    copies = tmp_path / "copies"
-    copies.mkdir()
-    count = killed("tests.site.killed_push", site, host, copies)
+    count = killed("tests.site.killed_push", site, host, memory_path)
     assert count > 20
     for number in range(count + 1):
-        copy = copies / str(number)
+        copy = memory_path / str(number)
         assert values_of(str(copy)) in (before, after)
         push(site, copy, delete=True)
         assert values_of(str(copy)) == after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ pytest.importorskip("tuf")
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
+from staticstore import StaticStore
 from staticstore.index.head import Head
-from staticstore.site.folder.retention import hrefs_of
+from staticstore.index.snapshot import Index
+from staticstore.site.folder.retention import entry_files_of, hrefs_of
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.signatures.key_folder import KeyFolder
 from staticstore.site.signatures.new_keys import make_keys
@@ -69,13 +72,29 @@ class Reader:
         return Path(updater.download_target(target)).read_bytes()
 
     def check(self, site: Path) -> bytes:
-        """Return the signed head, all of whose documents are there."""
+        """Return the signed head; all that it and its index name is there."""
         body = self.head(site)
-        folder = SiteFolder(site)
-        for href in hrefs_of(folder, Head.parse(body)):
-            assert (site / href).exists(), href
-        assert folder.read_document(Head.parse(body).index) is not None
+        check_named(site, body)
         return body
+
+
+def check_named(site: Path, body: bytes) -> None:
+    """Check that all that a head and its index name is there, and has those digests."""
+    folder, head = SiteFolder(site), Head.parse(body)
+    index = folder.read_document(head.index)
+    assert index is not None
+    for href in hrefs_of(folder, head) | entry_files_of(Index.parse(index)):
+        path = site / href
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name.partition(".")[0]
+
+
+def check_plain(site: Path) -> tuple[bytes, bytes]:
+    """Return the index and head that readers without signatures see, whose values are right."""
+    body = (site / "index.head.json").read_bytes()
+    check_named(site, body)
+    with StaticStore(site, poll_interval=0) as store:
+        assert {key: store[key].read() for key in store}
+    return (site / "index.json").read_bytes(), body
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ Run as ``python -m tests.transport.values.killed_download URL KEY FOLDER``; it d
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
-
-import filelock  # noqa: F401  # before the fork, to be fast
 
 from staticstore import StaticStore, tuning
 from tests.killing import Instants, until_one_survives
@@ -29,6 +28,11 @@ def main() -> None:
             store.to_file(key, folder / "copy", instant)
         return 0
 
+    with (  # import all before the forks, to be fast
+        tempfile.TemporaryDirectory() as scratch,
+        StaticStore(url, poll_interval=0) as store,
+    ):
+        store.to_file(key, Path(scratch) / "copy")
     until_one_survives(Path(sys.argv[3]), Path.mkdir, act)
 
 

@@ -273,17 +273,14 @@ def test_a_file_is_synced_unless_sync_is_false(
 
 
 def test_kill_9_at_any_moment_leaves_the_whole_file_or_a_resumable_part(
-    start: Start, tmp_path: Path
+    start: Start, memory_path: Path
 ) -> None:
     server = start(serve_files(files()))
-    (tmp_path / "killed").mkdir()
-    survived = killed(
-        "tests.transport.values.killed_download", server.url, "a", tmp_path / "killed"
-    )
+    survived = killed("tests.transport.values.killed_download", server.url, "a", memory_path)
     assert survived > 50
     with StaticStore(server.url, poll_interval=0) as store:
         for number in range(survived + 1):
-            path = tmp_path / "killed" / str(number) / "copy"
+            path = memory_path / str(number) / "copy"
             assert not path.exists() or path.read_bytes() == VALUE
             store.to_file("a", path)
             assert path.read_bytes() == VALUE
