@@ -38,6 +38,10 @@ _COMMANDS = (
 _IN_FOLDERS = {"keys": "signatures.keys", "renew": "signatures.renew"}
 
 
+# A group without one of its commands; before click 8.2 that is no error.
+_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class _Group(click.Group):
     # A command is imported when it is run, or shown in the help of all.
 
@@ -109,6 +113,9 @@ def _run(arguments: Sequence[str], output: Output) -> int:
             cli.invoke(context)
     except click.exceptions.Exit as done:
         code = done.exit_code
+    except _NO_COMMAND as error:  # the whole help, with its line breaks
+        click.echo(error.format_message(), err=True)
+        code = ExitCode.USAGE
     sys.stdout.flush()
     return code
 

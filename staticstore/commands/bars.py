@@ -27,7 +27,7 @@ from ..signals import request_finished
 if TYPE_CHECKING:
     from ..errors import StoreError
 
-__all__ = ["Bars", "requests_shown", "shortened"]
+__all__ = ["Bars", "bars_hidden", "requests_shown", "shortened"]
 
 _LARGE_BYTES = 1 << 23  # a smaller value has arrived before its name can be read
 _MOST_COLUMNS = 40  # of a name, and of a bar
@@ -119,6 +119,7 @@ class Bars:
 
     def __enter__(self) -> Self:
         """Show the bars, once the delay is over."""
+        _current.append(self._progress)
         if self._timer is None:
             self._progress.start()
         else:
@@ -128,6 +129,7 @@ class Bars:
 
     def __exit__(self, *error: object) -> None:
         """Stop, and erase them if they are transient."""
+        _current.remove(self._progress)
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
@@ -149,6 +151,23 @@ class Bars:
             elif len(self._running) < self._room and (total is None or total >= _LARGE_BYTES):
                 task = self._progress.add_task(name, total=total, completed=done)
                 self._running[name] = task
+
+
+# What a command shows now: one or none.
+_current: list[Progress] = []
+
+
+@contextlib.contextmanager
+def bars_hidden() -> Iterator[None]:
+    """Hide bars while the block lasts: they would be drawn over a question."""
+    shown = [one for one in _current if one.live.is_started]
+    for one in shown:
+        one.stop()
+    try:
+        yield
+    finally:
+        for one in shown:
+            one.start()
 
 
 @contextlib.contextmanager

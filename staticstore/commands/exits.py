@@ -97,9 +97,9 @@ class CommandError(Exception):
         self.hint = hint
 
 
-def nothing_matches(message: str) -> CommandError:
+def nothing_matches(message: str, *, hint: str | None = None) -> CommandError:
     """Return the error of a command whose pattern or conditions match no key."""
-    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError")
+    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError", hint=hint)
 
 
 def partly_failed(message: str, *, hint: str) -> CommandError:
@@ -207,10 +207,17 @@ def _hint(error: StoreError) -> str | None:
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
                 "STATICSTORE_AUTH provide it; for a bucket, the environment does, too"
             )
+        case HTTPStatusError(status=404) if "give its format" in str(error):
+            return "--format NAME reads an index that others publish"
         case IndexFormatError(url=str()) if "in this format" in str(error):
-            return "--format NAME must be the form of the document at this URL"
+            return (
+                "the URL is that of the document itself, such as .../repodata.json, "
+                "and --format NAME its form"
+            )
         case IndexFormatError(url=str()):
             return "the URL must be a site's root, and index.json there a single JSON object"
+        case TransportError() if "the store's origins" in str(error):
+            return "--origin URL permits a host"
         case TransportError() if "certificate" in str(error):
             return "--ca FILE names the certificate authorities to trust"
     return None

@@ -97,7 +97,7 @@ def ls(
             output.warnings(asked.advice(index))
             raise nothing_matches("nothing in the index matches")
         if not count and pattern is not None:
-            raise nothing_matches(f"no key matches {quoted(pattern)}")
+            raise nothing_matches(f"no key matches {quoted(pattern)}", hint=_hint(index, pattern))
         if not count:
             output.note("no keys")
 
@@ -109,6 +109,13 @@ def _keys(
     if pattern is not None:
         keys = filter(re.compile(fnmatch.translate(pattern)).match, keys)
     return itertools.islice(keys, limit)
+
+
+def _hint(index: Index, pattern: str) -> str | None:
+    folder = f"{pattern.rstrip('/')}/"
+    if any(key.startswith(folder) for key in index):
+        return f"{quoted(f'{folder}*')} matches the keys below it"
+    return None
 
 
 def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

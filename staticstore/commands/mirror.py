@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -185,7 +184,7 @@ def _parts_in(directory: str) -> PartFolder | None:
     from ..site.folder.site_folder import SiteFolder
     from ..site.mirroring.staging import parts_of
 
-    folder = SiteFolder(Path(directory))
+    folder = SiteFolder.at(directory)
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -211,8 +210,10 @@ def _show_report(output: Output, report: MirrorReport) -> None:
         + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
     )
     if weak := {how: n for how, n in report.verified_by.items() if how not in _STRONG}:
-        counts = ", ".join(f"{count} by {how}" for how, count in weak.items())
-        output.note(f"the index has no sha256 of some values, which were verified {counts}")
+        unverified = weak.pop("nothing", 0)
+        counts = [f"{count} verified by {how} only" for how, count in weak.items()]
+        counts += [f"{unverified} not verified"] if unverified else []
+        output.note(f"the index has no sha256 of some values: {', '.join(counts)}")
     if skipped:
         output.note("without the skipped values the copy is a site of its own: see --allow-name")
     if report.older:

@@ -271,7 +271,7 @@ _form_option = _common_option(
 _trust_option = _common_option(
     "--trust",
     metavar="FILE",
-    type=LocalPath("file", exists=True),
+    type=FILE,
     callback=_keep_parsed(parse_trust),
     help="The root file of a signed site: believe only what its keys have signed.",
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -105,9 +106,10 @@ class TargetURL(LocalPath):
         path = super().convert(value, param, ctx)
         is_meant = "://" in path or path.startswith((".", os.sep)) or Path(path).is_absolute()
         if not (is_meant or path != value or os.path.isdir(path)):
+            bucket = re.sub("^(s3|gs|az):/?", "", value)
             self.fail(
                 f"{value!r} is no folder that exists: give ./{value} for a new folder, "
-                f"or s3://{value} (gs://, az://) for a bucket",
+                f"or s3://{bucket} (gs://, az://) for a bucket",
                 param,
                 ctx,
             )

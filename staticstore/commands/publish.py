@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import IntegrityError, StoreError
+from ..index.fields import time_text
 from ..index.notebook import size_text
 from ..site.documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from .exits import ending_of, partly_failed
@@ -195,6 +196,7 @@ def publish(
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
     output = common.output
+    was_signed = unsign and _is_signed(site)
     keys = key_folder(sign, passphrase_file) if sign else None
     if check:
         _check(site, output, data, keys)
@@ -246,6 +248,11 @@ def publish(
         )
     root = None if keys is None or dry_run else root_of_site(site, keys)
     _show_report(output, report, dry_run=dry_run, root=root)
+    if was_signed and not dry_run:
+        output.note(
+            "the site is not signed any more: readers with its root file refuse it, once "
+            "trust/timestamp.json is gone from its host, too: staticstore push --force=lineage"
+        )
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
         if parquet and report.table is not None:
@@ -342,6 +349,13 @@ def _show_report(
         show_root(output, root)
 
 
+def _is_signed(site: str) -> bool:
+    from ..site.folder.site_folder import SiteFolder  # slow to import
+    from ..site.folder.trust_files import has_signatures
+
+    return has_signatures(SiteFolder.of(site))
+
+
 def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
     from ..site.folder.data_path import DATA_PATH
     from ..site.folder.site_folder import SiteFolder
@@ -362,7 +376,10 @@ def _check(site: str, output: Output, data: str | None, keys: KeyFolder | None) 
     with output.progress("checking") as progress:
         report = verify_site(site, data=data, sign=keys, progress=progress)
     wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
-    said = {"warnings": report.warnings} if report.warnings else {}  # of signed sites alone
+    # Of signed sites alone.
+    said: dict[str, object] = {"warnings": report.warnings} if report.warnings else {}
+    if report.expires is not None:
+        said["expires"] = time_text(report.expires)
     output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra, **said})
     for warning in report.warnings:
         output.warning(warning)
@@ -376,4 +393,7 @@ def _check(site: str, output: Output, data: str | None, keys: KeyFolder | None) 
             f"{count_text(len(report.wrong), 'file')} not as index and head say: "
             "restore the files, or publish the site again"
         )
-    output.line(f"{count_text(report.checked, 'key')}, and all values are what the index says")
+    output.line(
+        f"{count_text(report.checked, 'key')}, and all values are what the index says"
+        + ("" if report.expires is None else f"; signed until {report.expires:%Y-%m-%d %H:%M} UTC")
+    )

@@ -233,8 +233,8 @@ def _refuse_bare_field(text: str) -> NoReturn:
     if not text.strip():
         raise ConditionError(text, 0, "it is empty")
     reason = (
-        "there is no operator; if the shell has taken '<' or '>' for a redirection, put the "
-        f"condition in quotes, as in '{text.strip()}>5'"
+        "there is no operator in it: if there are spaces around it, or the shell has taken '<' or "
+        f"'>' for a redirection, put the condition in quotes, as in '{text.strip()}>5'"
     )
     raise ConditionError(text, len(text), reason)
 

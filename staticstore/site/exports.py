@@ -113,6 +113,8 @@ class SiteExports:
             There is no export of such a name.
         """
         given = [wanted] if isinstance(wanted, str) else wanted
+        if not isinstance(given, Iterable | None):
+            raise TypeError(f"also takes names of exports, such as ['sums'], not {wanted!r}")
         names = None if given is None else checked_names(given)
         noted = _read_note(folder)
         if noted is None:

@@ -30,7 +30,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.store import StaticStore, site_snapshot
@@ -239,12 +238,17 @@ def mirror(
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
     data_path = origin.values.data_path
-    folder = SiteFolder(Path(directory), data_path if fits(data_path) else DATA_PATH)
+    folder = SiteFolder.at(directory, data_path if fits(data_path) else DATA_PATH)
     folder.check_links(*itertools.accumulate(folder.data_path[:-1].split("/"), "{}/{}".format))
     try:
         if keys is None and not origin.is_foreign:
             asked = read_mirror_note(folder).asked
             origin, signatures, asked = with_signed_head(origin, folder, asked)
+        elif origin.pinned is not None and not is_whole:
+            _LOG.warning(
+                "the copy of a part is verified now, but has no signatures: read it without a "
+                "root file (trust, --trust), or mirror the whole site"
+            )
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == []:
             shown = first_few(list(map(quoted, patterns))) if patterns else "the conditions"

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -148,7 +147,7 @@ def serve(
     ...         response.read()
     b'{}'
     """
-    root = Path(site)
+    root = SiteFolder.at(site).root
     if not os.path.isdir(root):
         raise StoreError(f"there is no folder {quoted(str(root))} to serve")
     if auth is not None and ":" in auth[0]:

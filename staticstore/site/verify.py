@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import FileIO
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,12 +58,16 @@ class VerifyReport:
         The number of entries in the index.  Each was checked.
     warnings : list of str
         Signatures that are near their end.
+    expires : datetime or None
+        When the first signature expires, in UTC; None for a site that is not signed, or
+        whose signatures are incomplete.
     """
 
     wrong: list[tuple[str, str]]
     extra: list[str]
     checked: int
     warnings: list[str] = field(default_factory=list)
+    expires: datetime | None = None
 
     def __repr__(self) -> str:
         """Count what the lists name."""
@@ -128,13 +133,14 @@ def verify_site(
     wrong += copy_problems(folder, index)
     wrong += export_problems(folder, body)
     warnings: list[str] = []
+    expires = None
     if sign is not None or has_signatures(folder):
         check_trust_package()
         from .signatures.check import check_signatures  # slow to import
 
         signatures = check_signatures(folder, sign)
         wrong += signatures.wrong
-        warnings = signatures.warnings
+        warnings, expires = signatures.warnings, signatures.expires
     for key in index:
         outcome = outcomes.get(key)
         facts = Content.of(index[key])
@@ -143,7 +149,7 @@ def verify_site(
             wrong.append((key, problem))
     unnamed = (file for file in found.files if file.key not in index)
     extra = [file.key for file in unnamed if not _is_secret(file.path)]
-    return VerifyReport(wrong, extra, len(index), warnings)
+    return VerifyReport(wrong, extra, len(index), warnings, expires)
 
 
 def _absence(key: str, reasons: Mapping[str, str]) -> str:

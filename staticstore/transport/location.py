@@ -54,6 +54,11 @@ def check_spelling(text: str, *, is_document: bool) -> None:
     if not is_document and (named := _INDEX_NAME.search(path)):
         folder = without_secrets(path[: named.start()]) or "."
         raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
+    if os.path.isfile(path):
+        raise ValueError(
+            f"{quoted(text)} is a file, and the root of a site is a folder: "
+            "if it is an index in another form, give its format"
+        )
     # A name without a path is rather that of a file which is not there.
     if (bare := _BARE_URL.match(text)) and not (is_document and "/" not in bare[0]):
         url = f"{'http' if bare[2] else 'https'}://{bare[0]}"

@@ -17,6 +17,7 @@ from tuf.api.serialization import DeserializationError
 from ..errors import IntegrityError, raise_alone
 from .layout import (
     MOST_DOCUMENT_BYTES,
+    MOST_ROOT_DOCUMENTS,
     ROOT,
     SNAPSHOT,
     TARGET_NAME,
@@ -33,8 +34,6 @@ __all__ = ["ReadTrust", "RootChain", "SignedHead", "parse_document"]
 #: Returns the bytes of a file in ``trust/``, at most `MOST_DOCUMENT_BYTES`; None if it is missing.
 ReadTrust = Callable[[str], bytes | None]
 
-# A chain is followed no further; a site that replaces a key each week reaches it after 19 years.
-_MOST_CHAIN_DOCUMENTS = 1000
 _KINDS: dict[str, type[Signed]] = {
     ROOT: Root,
     TARGETS: Targets,
@@ -106,7 +105,7 @@ class RootChain:
             A newer one is not signed by the keys of the one before it, or by its own.
         """
         chain = self
-        while len(chain.bodies) < _MOST_CHAIN_DOCUMENTS:
+        while len(chain.bodies) < MOST_ROOT_DOCUMENTS:
             name = document_name(ROOT, chain.root.version + 1)
             body = read(name)
             if body is None:

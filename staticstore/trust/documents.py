@@ -19,6 +19,7 @@ from ..index import codec
 from ..index.codec import SHA256
 from .layout import (
     MOST_DOCUMENT_BYTES,
+    MOST_ROOT_DOCUMENTS,
     ROOT,
     SNAPSHOT,
     TARGET_NAME,
@@ -50,11 +51,8 @@ __all__ = [
 ]
 
 
-_MOST_ROOT_DOCUMENTS = 1000
-
-
 class TrustState(NamedTuple):
-    """What a reader has verified of a site: the versions below which it does not go back."""
+    """What a reader has verified of a site, behind which it does not go back."""
 
     #: The root documents after the pinned one, in order.
     roots: tuple[bytes, ...] = ()
@@ -149,19 +147,24 @@ def check_pinned(pinned: bytes) -> None:
 
     if len(pinned) > MOST_DOCUMENT_BYTES:
         raise ValueError(f"a root file has at most {MOST_DOCUMENT_BYTES} bytes")
+    what = "it is no document of TUF"
     try:
         root = Metadata[Root].from_bytes(pinned)
-        if not isinstance(root.signed, Root):
-            raise ValueError("it is a document of another role")
-        root.signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
+        if isinstance(root.signed, Root):
+            what = "its own keys have not signed it"
+            root.signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
+            return
+        what = "it is a document of another role"
+        cause = None
     except Exception as error:
-        raise_alone(
-            ValueError(
-                "it is no root file of a signed site, such as 'staticstore publish --sign' "
-                f"names it: {type(error).__name__}"
-            ),
-            error,
-        )
+        cause = error
+    raise_alone(
+        ValueError(
+            f"{what}, and so no root file of a signed site, such as the 1.root.json that a "
+            "publisher hands out"
+        ),
+        cause,
+    )
 
 
 def read_pinned(path: str | os.PathLike[str]) -> bytes:
@@ -172,16 +175,20 @@ def read_pinned(path: str | os.PathLike[str]) -> bytes:
     StoreError
         It cannot be read.
     """
+    name = os.fspath(path)
     try:
         return read_regular(path, MOST_DOCUMENT_BYTES)
     except OSError as error:
-        raise StoreError(
-            f"the root file {quoted(os.fspath(path))} cannot be read: {reason_of(error)}"
-        ) from error
+        what = reason_of(error)
+        if "://" in name:  # whoever can write to a host could replace it there
+            what = "it has to be a file on this machine, not a URL"
+        elif os.path.isdir(path):
+            what = "it is a folder; name the file in it, such as 1.root.json"
+        raise StoreError(f"the root file {quoted(name)} cannot be read: {what}") from error
 
 
 def signed_files(read: Callable[[str], bytes | None]) -> dict[str, bytes] | None:
-    """Return the files of ``trust/`` that belong to its timestamp; nothing is verified.
+    """Return the files of ``trust/`` that belong to its timestamp, not verified.
 
     Parameters
     ----------
@@ -198,7 +205,7 @@ def signed_files(read: Callable[[str], bytes | None]) -> dict[str, bytes] | None
     if timestamp is None or not is_document(timestamp):
         return {}
     files: dict[str, bytes] = {}
-    for version in range(1, _MOST_ROOT_DOCUMENTS + 1):
+    for version in range(1, MOST_ROOT_DOCUMENTS + 1):
         name = document_name(ROOT, version)
         if (root := read(name)) is None or not is_document(root):
             break

@@ -1,4 +1,4 @@
-"""What stands in ``trust/``: the names of its files, their limits, how long they hold.
+"""The files in ``trust/``: their names, their limits, and how long they hold.
 
 ::
 
@@ -21,6 +21,7 @@ from ..index.head import HEAD_PATH
 __all__ = [
     "LIFETIME_SECONDS",
     "MOST_DOCUMENT_BYTES",
+    "MOST_ROOT_DOCUMENTS",
     "MOST_ROTATIONS",
     "ROLES",
     "ROOT",
@@ -51,6 +52,8 @@ TIMESTAMP_NAME = "timestamp.json"
 
 #: No document is larger.
 MOST_DOCUMENT_BYTES = 64 << 10
+#: A site has no more; one that replaces a key each week has them after 19 years.
+MOST_ROOT_DOCUMENTS = 1000
 #: A reader follows so many new root documents at once.
 MOST_ROTATIONS = 32
 

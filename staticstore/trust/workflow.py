@@ -1,4 +1,4 @@
-"""The client workflow of TUF (section 5 of its specification), from a pinned root on.
+"""The client workflow of TUF (its specification, section 5), from a pinned root.
 
 The steps are those of python-tuf's ``ngclient``, which works on a folder.  Here each run has
 a folder of its own for as long as it takes, filled from a `TrustState` and read back into
@@ -94,6 +94,7 @@ class _Run:
         self._folder = folder
         self._state = state
         self._source = _TrustSource(read)
+        # The root documents that need no verification: this run begins with the last of them.
         self._before = state.roots[:verified]
         self._bootstrap = self._before[-1] if self._before else pinned
         self._first = version_of(self._bootstrap)
@@ -234,20 +235,26 @@ class _TrustSource:
         except StoreError as error:
             raise_alone(error)
         except exceptions.DownloadHTTPError:
-            problem = "is not there", "missing"
+            problem = (
+                "is not there: the site is not signed, or not all of its signatures were copied",
+                "missing",
+            )
         except exceptions.ExpiredMetadataError as error:
             # Its text names the document, which may be one that was not fetched now.
             raise_alone(
                 TrustError(
-                    f"{error}: the site was not signed again in time, or an old "
-                    "copy of it is served",
+                    f"{str(error).removeprefix('Final ')}: the site was not signed again in time, "
+                    "an old copy of it is served, or the clock of this machine is ahead",
                     reason="expired",
                 )
             )
         except exceptions.BadVersionNumberError as error:
             problem = self._wrong_version(error)
         except exceptions.UnsignedMetadataError as error:
-            problem = f"is not signed as it must be: {error}", "unsigned"
+            problem = (
+                f"is not signed as it must be: {error}; is the root file that of this site?",
+                "unsigned",
+            )
         except exceptions.LengthOrHashMismatchError as error:
             problem = f"has other bytes than were signed: {error}", "mismatch"
         except OSError as error:

@@ -374,6 +374,22 @@ def test_ls_of_a_pattern_that_matches_no_key_ends_with_3(cli: Run, url: str) -> 
     assert ended.errors == "error: no key matches 'nothing*'\n"
 
 
+def test_ls_of_a_folder_names_the_pattern_for_what_is_below_it(cli: Run, url: str) -> None:
+    for folder in ("terrain", "terrain/"):
+        ended = cli("ls", url, folder)
+        assert ended.code == 3
+        assert "hint: 'terrain/*' matches the keys below it" in ended.errors
+
+
+def test_ls_of_a_folder_that_is_not_there_says_so(cli: Run, tmp_path: Path) -> None:
+    assert "there is no such folder" in cli("ls", tmp_path / "absent").errors
+
+
+def test_ls_of_a_folder_without_an_index_says_what_is_missing(cli: Run, tmp_path: Path) -> None:
+    errors = cli("ls", tmp_path).errors
+    assert "there is no such file: the root of a site is where 'staticstore publish'" in errors
+
+
 @pytest.mark.parametrize("command", ["ls", "query"])
 def test_a_listing_of_an_empty_site_is_no_error(cli: Run, tmp_path: Path, command: str) -> None:
     write_index(tmp_path, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_mirror_says_what_was_not_verified_by_a_sha256(cli: Run, tmp_path: Path)
     ended = cli(*arguments, "--json")
     assert json.loads(ended.text)["verified_by"] == {"md5": 1}
     (tmp_path / "copy" / "data" / "a").unlink()
-    assert "1 by md5" in cli(*arguments).errors
+    assert "of some values: 1 verified by md5 only" in cli(*arguments).errors
 
 
 def test_watch_gives_a_command_the_place_of_a_value(cli: Run, tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_what_does_not_go_with_a_format_is_a_usage_error(
 def test_a_document_that_cannot_be_read_gets_a_hint_of_the_format(cli: Run, sums: Path) -> None:
     ended = cli("info", "--format", "s3", sums)
     assert ended.code == 7
-    assert "--format NAME must be the form of the document" in ended.errors
+    assert "the URL is that of the document itself" in ended.errors
     assert "index.json" not in ended.errors
 
 
@@ -125,3 +126,49 @@ def test_a_folder_in_the_place_of_a_document_is_a_usage_error(cli: Run, sums: Pa
     ended = cli("ls", "--format", "sums", sums.parent)
     assert ended.code == 2
     assert "is a folder: name the first document" in ended.errors
+
+
+def test_mirror_says_how_many_values_were_not_verified_at_all(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a").write_bytes(b"a")
+    (tmp_path / "index.json").write_text('{"a": {}}')
+    ended = cli("mirror", tmp_path, tmp_path / "copy")
+    assert "the index has no sha256 of some values: 1 not verified" in ended.errors
+
+
+def test_a_document_without_its_format_is_named_as_one(cli: Run, sums: Path) -> None:
+    ended = cli("ls", sums)
+    assert ended.code == 2
+    assert "is a file, and the root of a site is a folder" in ended.errors
+    assert "give its format" in ended.errors
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("SHA256SUMS", "sums"),
+        ("registry.txt", "pooch"),
+        ("repodata.json.zst", "conda"),
+        ("catalog.json", "stac"),
+        ("datapackage.json", "datapackage"),
+    ],
+)
+def test_the_url_of_a_document_without_its_format_gets_a_hint_of_it(
+    cli: Run, start: Callable[..., RawServer], name: str, form: str
+) -> None:
+    ended = cli("ls", f"{start(serve_files({name: b'{}'})).url}{name}")
+    assert ended.code == 5
+    assert f"if '{name}' is an index in another form, give its format, '{form}'" in ended.errors
+    assert "hint: --format NAME" in ended.errors
+
+
+def test_another_url_without_an_index_gets_no_hint_of_a_format(
+    cli: Run, start: Callable[..., RawServer]
+) -> None:
+    ended = cli("ls", f"{start(serve_files({})).url}site/")
+    assert ended.code == 5
+    assert "format" not in ended.errors
+
+
+def test_a_name_that_is_alike_is_suggested(cli: Run, sums: Path) -> None:
+    assert "did you mean 'conda'?" in cli("ls", "--format", "Conda", sums).errors

@@ -339,3 +339,14 @@ def test_f11_mirror_and_push_take_names_that_are_allowed(
     assert "the index names what is withheld: '.git/x'" in refused.errors
     assert cli("push", copy, tmp_path / "host", *allowed).code == 0
     assert (tmp_path / "host" / "data" / ".git" / "x").read_bytes() == b"2"
+
+
+def test_a_url_in_the_place_of_the_folder_is_refused_without_its_password(
+    cli: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = cli("mirror", url, "https://user:secret@data.example.org/site/")
+    assert ended.code == 1
+    assert "not a URL: 'staticstore mirror' copies a site into a folder" in ended.errors
+    assert "secret" not in ended.errors
+    assert list(tmp_path.iterdir()) == []

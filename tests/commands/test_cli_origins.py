@@ -34,7 +34,15 @@ def test_without_it_the_error_names_the_origin(cli: Run, url: str, other: RawSer
     ended = cli("get", url, "a.txt")
     assert (ended.code, ended.out) == (5, b"")
     assert f"add 'http://127.0.0.1:{other.port}' to the store's origins" in ended.errors
+    assert "hint: --origin URL permits a host" in ended.errors
     assert other.requests == []
+
+
+def test_a_folder_is_not_called_a_public_site(cli: Run, other: RawServer, tmp_path: Path) -> None:
+    entries = {"a.txt": entry(b"far away", placed={"href": f"{other.url}a.txt"})}
+    (tmp_path / "index.json").write_text(json.dumps(entries))
+    errors = cli("get", tmp_path, "a.txt", "--origin", "any").errors
+    assert "this site in a folder leads to the inner address 127.0.0.1" in errors
 
 
 def test_what_is_no_origin_is_an_error_of_usage(cli: Run, url: str) -> None:

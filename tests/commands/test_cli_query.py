@@ -63,7 +63,7 @@ def test_a_query_finds_what_fulfills_all_conditions(
         ("size=>5", "'=>' is no operator, at character 5", "did you mean 'size>=5'?"),
         ("size==5", "'==' is no operator, at character 5", "did you mean size=5?"),
         ("bbox@1,2,3", "or 6 with heights, not 3, at character 6", "'staticstore query --help'"),
-        ("size", "if the shell has taken '<' or '>'", "'staticstore query --help'"),
+        ("size", "or the shell has taken '<' or '>'", "'staticstore query --help'"),
     ],
 )
 def test_e14_a_condition_that_cannot_be_understood_is_said_before_anything_begins(
@@ -281,3 +281,11 @@ def test_keys_ended_with_nul_are_exact_whatever_the_encoding_of_the_output(tmp_p
 
 def test_ls_shows_the_key_once_also_if_it_is_selected(cli: Run, site: Path) -> None:
     assert cli("ls", site, "c", "--select", "key,proj.code").lines == ["c\t4326"]
+
+
+def test_e14_a_condition_in_several_words_is_to_be_put_in_quotes(cli: Run, url: str) -> None:
+    ended = cli("query", url, "type", "=", "raster")
+    assert ended.code == 2
+    assert "if there are spaces around it" in ended.errors
+    assert "put the condition in quotes, as in 'type>5'" in ended.errors
+    assert cli("query", url, "type = raster").code == 0

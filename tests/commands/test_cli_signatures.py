@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,78 @@ def test_passphrases_are_asked_for_on_a_terminal_and_not_shown(site: Path, tmp_p
     )
     assert (code, PASSPHRASE in shown) == (0, False)
     assert (site / "trust" / "timestamp.json").exists()
+
+
+def _asks(times: int, shown: str) -> bool:
+    return shown.count(": \r\n") == times - 1 and shown.endswith(": ")
+
+
+def test_two_passphrases_that_differ_are_asked_for_again(tmp_path: Path) -> None:
+    terminal = Terminal()
+    try:
+        with terminal.run("keys", "new", str(tmp_path / "keys")) as process:
+            for number, answer in enumerate((PASSPHRASE, "correct hose", *2 * [PASSPHRASE], "")):
+                terminal.read_until_it(partial(_asks, number + 1), "a question")
+                terminal.type(f"{answer}\n")
+            shown = terminal.read()
+            assert process.wait(TIMEOUT) == 0
+    finally:
+        terminal.close()
+    assert "the two passphrases differ: type it again" in shown
+
+
+def test_no_bar_is_drawn_over_the_question_for_a_passphrase(
+    signed: Path, keys: Path, cli: Run
+) -> None:
+    terminal = Terminal()
+    try:
+        with terminal.run("publish", str(signed), "--sign", str(keys)) as process:
+            shown = terminal.read_until("Passphrase for publish-")
+            terminal.type(f"{PASSPHRASE}\n")
+            terminal.read()
+            assert process.wait(TIMEOUT) == 0
+    finally:
+        terminal.close()
+    # What erases the bar comes before the question, and no bar until the answer.
+    before, _, after = shown.partition("Passphrase")
+    assert "\x1b[2K" in before
+    assert "hashing" not in after
+
+
+def test_keys_without_a_command_show_their_help(cli: Run) -> None:
+    ended = cli("keys")
+    assert ended.code == 2
+    assert "\n  rotate  Replace keys.\n" in ended.errors
+
+
+def test_a_check_says_until_when_the_site_is_signed(cli: Run, signed: Path, keys: Path) -> None:
+    ended = cli("publish", signed, "--check", "--sign", keys)
+    assert "; signed until 20" in ended.text
+    assert cli("publish", signed, "--check", "--json").records[0]["expires"].startswith("20")
+
+
+def test_who_removes_signatures_is_told_what_readers_see(cli: Run, signed: Path) -> None:
+    assert "readers with its root file refuse it" in cli("publish", signed, "--unsign").errors
+    assert "refuse it" not in cli("publish", signed, "--unsign").errors
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere", "there is no folder 'nowhere'"),
+        ("https://data.example.org/site/", "a folder of this machine is needed here, not a URL"),
+    ],
+)
+def test_a_renewal_of_what_is_no_folder_says_so(
+    cli: Run, keys: Path, secret: Path, place: str, said: str
+) -> None:
+    ended = cli("renew", place, "--sign", keys, "--passphrase-file", secret)
+    assert ended.code == 1
+    assert said in ended.errors
+
+
+def test_a_rotation_says_what_to_do_next(cli: Run, signed: Path, keys: Path, secret: Path) -> None:
+    rotated = ["keys", "rotate", "renew", signed, "--sign", keys, "--passphrase-file", secret]
+    ended = cli(*rotated)
+    assert "upload the site" in ended.errors
+    assert "copy the new renew key to where the site is renewed" in ended.errors

@@ -48,6 +48,45 @@ def test_what_is_no_root_document_ends_with_2(cli: Run, site: SignedSite, name: 
     assert b"--trust" in ended.err
 
 
+def test_a_url_in_place_of_the_root_file_is_refused_before_any_request(
+    cli: Run, site: SignedSite
+) -> None:
+    ended = cli("ls", site.root, "--trust", "https://data.example.org/site/trust/1.root.json")
+    assert ended.code == 2
+    assert b"a file on this machine, not a URL" in ended.err
+
+
+def test_a_folder_in_place_of_the_root_file_leads_to_the_file(cli: Run, site: SignedSite) -> None:
+    ended = cli("ls", site.root, "--trust", site.trust)
+    assert ended.code == 2
+    assert b"name the file in it, such as 1.root.json" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("index.json", b"it is no document of TUF"),
+        ("trust/timestamp.json", b"it is a document of another role"),
+        ("edited.json", b"its own keys have not signed it"),
+    ],
+)
+def test_what_is_no_root_file_is_said_without_names_of_classes(
+    cli: Run, site: SignedSite, name: str, reason: bytes
+) -> None:
+    edited = site.pinned.read_bytes().replace(b'"expires":"202', b'"expires":"212')
+    (site.root / "edited.json").write_bytes(edited.replace(b'"expires": "202', b'"expires": "212'))
+    ended = cli("ls", site.root, "--trust", site.root / name)
+    assert reason in ended.err
+    assert b"Error" not in ended.err
+
+
+def test_another_root_file_is_asked_about(cli: Run, site: SignedSite, tmp_path: Path) -> None:
+    other = SignedSite(tmp_path / "other")
+    ended = cli("ls", site.root, "--trust", other.pinned)
+    assert ended.code == 6
+    assert b"is the root file that of this site?" in ended.err
+
+
 def test_a_mirror_is_verified(cli: Run, site: SignedSite, tmp_path: Path) -> None:
     assert cli("mirror", site.root, tmp_path / "copy", "--trust", site.pinned).code == 0
     assert cli("get", tmp_path / "copy", "a.txt", "--trust", site.pinned).code == 0

@@ -19,6 +19,7 @@ def test_a_bucket_without_its_scheme_is_asked_about(
     ended = cli("push", sample, "b/pre")
     assert ended.code == 2
     assert "./b/pre for a new folder, or s3://b/pre (gs://, az://) for a bucket" in ended.errors
+    assert "or s3://b/pre (gs" in cli("push", sample, "s3:/b/pre").errors
     assert list(tmp_path.iterdir()) == []
 
 

@@ -130,6 +130,16 @@ def test_a_url_of_the_site_is_no_path(files: Any, site: MemorySite) -> None:
         files.open(f"{site.url}data/a.txt")
 
 
+def test_the_folder_of_the_values_is_no_part_of_a_path(files: Any) -> None:
+    with pytest.raises(FileNotFoundError, match="paths are keys, which mostly have no data/"):
+        files.open("data/a.txt")
+
+
+def test_the_error_without_a_site_says_where_options_stand_in_a_chain() -> None:
+    with pytest.raises(ValueError, match=r'storage_options=\{"staticstore": \{"root": \.\.\.'):
+        fsspec.open("simplecache::staticstore://a.txt", root="https://data.example.org/").open()
+
+
 def test_a_lazy_file_system_fetches_no_index_to_tell_a_directory(site: MemorySite) -> None:
     fill(site)
     files = fsspec.filesystem("staticstore", root=site.url, lazy=True)

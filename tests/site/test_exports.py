@@ -546,3 +546,9 @@ def test_an_export_is_of_the_index_as_any_reader_reads_it(site: Path) -> None:
     publish(site, also=ALL)
     index = Index.parse((site / "index.json").read_bytes())
     assert set(index) == features(site).keys() == resources(site).keys()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_is_no_list_of_exports_is_an_error_with_an_example(site: Path, wanted: bool) -> None:
+    with pytest.raises(TypeError, match="also takes names of exports, such as"):
+        publish(site, also=wanted)  # type: ignore[arg-type]

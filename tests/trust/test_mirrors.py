@@ -191,10 +191,13 @@ def test_a_copy_of_values_that_are_elsewhere_is_not_signed(
     assert plain(tmp_path / "copy")["b.txt"].read() == b"one"
 
 
-def test_a_part_has_no_signatures(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
+def test_a_part_has_no_signatures_and_says_so(
+    site: SignedSite, opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     site.publish({"b.txt": b"two"})
     mirror(opened(), tmp_path / "copy", globs=["b.txt"])
     assert signatures(tmp_path / "copy") == {}
+    assert "the copy of a part is verified now, but has no signatures" in caplog.text
 
 
 def test_forged_signatures_are_not_copied(site: SignedSite, opened: Opened, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a store has verified of a signed site, in memory and in the folder of its cache.
+"""What a store has verified of a signed site, in memory and in its cache.
 
 The file is ``indexes/<digest of the site and of its pinned root>/trust.json``.  It is only
 as good as the folder: who may write it can roll the site back, but not forge it, since
@@ -35,7 +35,8 @@ _NAME, _LOCK = "trust.json", "trust.lock"
 _MOST_BYTES = 1024 * MOST_DOCUMENT_BYTES
 _IN_MEMORY = (
     "what was seen of the signed site is kept in memory only, so that a host can show an "
-    "older state of it, not yet expired, when this process has ended: use a cache (cache=True)"
+    "older state of it, not yet expired, when this process has ended: use a cache (cache=True, "
+    "--cache user)"
 )
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from ...disk.part_file import PartialDocument
-from ...errors import HTTPStatusError, IndexFormatError, IntegrityError, TransportError
-from ...formats import Document, known_form
+from ...errors import (
+    HTTPStatusError,
+    IndexFormatError,
+    IntegrityError,
+    TransportError,
+    quoted,
+)
+from ...formats import Document, form_of_name, known_form
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
@@ -301,11 +308,23 @@ class RootReader:
             found = self._index.ask(deadline, self._index_limit, is_doubtful=is_doubtful)
         except HTTPStatusError as error:
             if error.status == 404:
-                text = f"{error.args[0]}: the root of a site is where 'staticstore publish' wrote"
-                error.args = (f"{text} {self._index_path}",)
+                error.args = (self._no_index(error.args[0]),)
             raise
         assert not isinstance(found, Absent), "an index that is not there is an error"
         return found
+
+    def _no_index(self, problem: str) -> str:
+        root = self.session.root
+        if root.folder is not None and not os.path.isdir(root.folder):
+            is_there = os.path.exists(root.folder)
+            problem = "this is no folder" if is_there else "there is no such folder"
+        text = f"{problem}: the root of a site is where 'staticstore publish' wrote"
+        name = unquote(urlsplit(root.url).path.rstrip("/").rpartition("/")[2])
+        hint = ""
+        if (form := form_of_name(name)) is not None:
+            what = f"{quoted(name)} is an index in another form"
+            hint = f"; if {what}, give its format, {form!r}"
+        return f"{text} {self._index_path}{hint}"
 
 
 def _get(

@@ -291,7 +291,7 @@ def parsed(
         text = with_hint(with_excerpt(error, fetched), fetched)
         raise IndexFormatError(text, url=answer.url, status=answer.status) from error
     if index.warnings:
-        more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
+        more = f"; and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
         _LOG.warning("in the index of %s: %s%s", root_url, index.warnings[0], more)
     return index
 

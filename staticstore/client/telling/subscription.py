@@ -84,8 +84,10 @@ class Subscription:
     def __init__(
         self, options: SubscriptionOptions, known: Index, owner: weakref.ref[SubscriptionOwner]
     ) -> None:
-        dispatch = options.dispatch
-        if dispatch is None and is_coroutine_function(options.callback):
+        callback, dispatch = options.callback, options.dispatch
+        if not callable(callback):
+            raise TypeError(f"callback is a function of a change, not {type(callback).__name__}")
+        if dispatch is None and is_coroutine_function(callback):
             dispatch = calls_of_running_loop()
             if dispatch is None:
                 raise TypeError(
@@ -95,7 +97,7 @@ class Subscription:
         self.is_batch = options.batch  #: whether the callback gets all changes of a poll together
         #: The snapshot whose changes were delivered last.
         self.known = known
-        self._callback = options.callback
+        self._callback = callback
         self._actions = _checked_actions(options.actions)
         self._conditions = options.conditions
         self._dispatch = dispatch
@@ -340,8 +342,8 @@ class Subscribable:
         Raises
         ------
         TypeError
-            The callback is a coroutine function, no event loop runs in this thread, and
-            `dispatch` is missing.
+            The callback cannot be called; or it is a coroutine function, no event loop runs
+            in this thread, and `dispatch` is missing.
         NotConnectedError
             The store is not connected.
 

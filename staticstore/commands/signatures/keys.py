@@ -1,4 +1,4 @@
-"""``staticstore keys``: make the keys with which sites are signed, and replace them."""
+"""``staticstore keys``: make and replace the keys with which sites are signed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["keys"]
 
 _MOST_ROOT_KEYS = 16
 _URI_HELP = (
-    "that is elsewhere, by a URI of securesystemslib such as hsm:2, and then the file of its "
-    "public key, if the URI does not lead to that: URI,PUBLIC.pem."
+    "that is elsewhere: a URI of securesystemslib, such as 'hsm:2?label=TOKEN' for a token, or "
+    "URI,PUBLIC.pem, with the file of its public key, for all others."
 )
 
 
@@ -87,7 +87,9 @@ def new(
     the renew key signs that it is current, and may live on a server. A passphrase locks them.
     """
     if threshold > root_keys:
-        raise click.UsageError(f"--threshold {threshold} is more than --root-keys {root_keys}")
+        raise click.UsageError(
+            f"--threshold {threshold} is more than --root-keys {root_keys}: give both"
+        )
     if len(root_uris) > root_keys:
         raise click.UsageError(f"more than --root-keys {root_keys} are given as --root-key")
     with usage_of_passphrases():
@@ -176,5 +178,9 @@ def rotate(
     output.line(f"wrote {report.root}")
     for name in report.retired:
         output.note(f"{name} no longer counts: remove it wherever it is")
-    if not report.is_signed:
+    if which == "renew":
+        output.note("copy the new renew key to where the site is renewed")
+    if report.is_signed:
+        output.note("upload the site; readers follow by themselves, with the root file they have")
+    else:
         output.warning("the site has to be signed for the new keys: staticstore publish --sign")

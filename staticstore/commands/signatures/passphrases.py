@@ -1,4 +1,4 @@
-"""The folder of keys of a command line, and its passphrases: from a terminal or a file."""
+"""The keys of a command line, and their passphrases: from a terminal or a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ...errors import StoreError
+from ..bars import bars_hidden
 from ..parameters import FILE, FOLDER
 from ..terminal import printable
 
@@ -29,6 +30,7 @@ __all__ = [
 KEYS_VARIABLE = "STATICSTORE_KEYS"
 
 _VARIABLE = "STATICSTORE_PASSPHRASE_FILE"
+_PIN = "pin"  # what securesystemslib calls that of any token
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
@@ -74,12 +76,14 @@ def key_folder(paths: Sequence[str], passphrase_file: str | None) -> KeyFolder:
     from ...site.folder.trust_files import check_trust_package
 
     check_trust_package()
-    from ...site.signatures.key_folder import KeyFolder, read_passphrases  # slow to import
+    from ...site.signatures.key_folder import KeyFolder  # slow to import
+    from ...site.signatures.passphrases import read_passphrases
 
     def ask(name: str) -> list[str]:
         if passphrase_file is not None:
             return read_passphrases(passphrase_file)
-        return [_prompted(f"Passphrase for {printable(name)}", name)]
+        text = "PIN of the token" if name == _PIN else f"Passphrase for {printable(name)}"
+        return [_prompted(text, name)]
 
     return KeyFolder(*paths, passphrases=ask)
 
@@ -95,7 +99,7 @@ def new_passphrases(passphrase_file: str | None, *, names: Sequence[str]) -> lis
         What each is for, to ask for it; the last one may be left empty, to be the first.
     """
     if passphrase_file is not None:
-        from ...site.signatures.key_folder import read_passphrases  # slow to import
+        from ...site.signatures.passphrases import read_passphrases
 
         return read_passphrases(passphrase_file)[:2]
     found: list[str] = []
@@ -103,10 +107,12 @@ def new_passphrases(passphrase_file: str | None, *, names: Sequence[str]) -> lis
         text = f"New passphrase for {name}"
         if found:
             text += " (empty: the same)"
-        given = _prompted(text, name, default="" if found else None)
-        if given and _prompted("The same again", name) != given:
-            raise click.UsageError("the two passphrases differ: try again")
-        found += [given] if given else []
+        default = "" if found else None
+        while given := _prompted(text, name, default=default):
+            if _prompted("The same again", name) == given:
+                found.append(given)
+                break
+            click.echo("the two passphrases differ: type it again", err=True)
     return found
 
 
@@ -116,7 +122,10 @@ def _prompted(text: str, name: str, *, default: str | None = None) -> str:
             f"there is no terminal to ask for the passphrase for {printable(name)}: give "
             f"--passphrase-file FILE, or name the file in {_VARIABLE}"
         )
-    given: str = click.prompt(text, hide_input=True, err=True, default=default, show_default=False)
+    with bars_hidden():
+        given: str = click.prompt(
+            text, hide_input=True, err=True, default=default, show_default=False
+        )
     return given
 
 

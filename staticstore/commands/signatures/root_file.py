@@ -1,4 +1,4 @@
-"""The root document that a publisher hands to readers: where it is, and its digest."""
+"""The root document that a publisher hands to readers: its path and its digest."""
 
 from __future__ import annotations
 

@@ -171,7 +171,11 @@ def not_found(path: str, directories: Directories | None = None) -> OSError:
     """
     if directories is not None and directories.has(path):
         return IsADirectoryError(errno.EISDIR, "a directory of the site, not a value", path)
-    hint = ": paths are keys, without the URL of the site" if "://" in path else ""
+    hint = ""
+    if "://" in path:
+        hint = ": paths are keys, without the URL of the site"
+    elif path.startswith("data/"):
+        hint = ": paths are keys, which mostly have no data/"
     return FileNotFoundError(errno.ENOENT, f"the site has no such key{hint}", path)
 
 

@@ -40,7 +40,8 @@ _NAMED = ("netrc", "instance")  # credentials that are somewhere else
 _LOCAL_PROTOCOLS = ("file", "local")
 _WHERE = (
     'say where the site is: storage_options={"root": "https://data.example.org/site/"},'
-    " or staticstore://KEY::https://data.example.org/site/"
+    " or staticstore://KEY::https://data.example.org/site/; in a chain the options stand under the"
+    ' protocol: storage_options={"staticstore": {"root": ...}}'
 )
 _TWO_PLACES = (
     "the URL ends with a site, and the options or fsspec's configuration have another root"

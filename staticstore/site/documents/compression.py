@@ -13,7 +13,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
@@ -84,9 +84,10 @@ class Compressing(NamedTuple):
         """
         if option is None:
             return cls(None, writes)
-        patterns = (option,) if isinstance(option, str) else tuple(option or ())
+        given = (option,) if isinstance(option, str) else option or ()
+        patterns = tuple(given) if isinstance(given, Iterable) else (given,)
         if not all(isinstance(pattern, str) for pattern in patterns):
-            raise TypeError(f"compress takes patterns of keys, not {option!r}")
+            raise TypeError(f"compress takes patterns of keys, such as ['*.csv'], not {option!r}")
         if patterns and find_zstd() is None:
             raise StoreError(f"{_MISSING}; or publish without them")
         return cls(patterns, writes)
@@ -96,6 +97,22 @@ class Compressing(NamedTuple):
         texts = map(fnmatch.translate, self.patterns or ())
         matches = re.compile("|".join(texts)).match if self.patterns else lambda key: None
         return [key for key in keys if matches(key)]
+
+    def warnings(self, keys: Collection[str]) -> Iterator[str]:
+        """Yield a warning for each pattern that matches no key."""
+        for pattern in self.patterns or ():
+            matches = re.compile(fnmatch.translate(pattern)).match
+            if not any(map(matches, keys)):
+                hint = next(_patterns_alike(pattern, keys), None)
+                more = "" if hint is None else f": did you mean {quoted(hint)}?"
+                yield f"no key matches {quoted(pattern)}, so nothing is compressed by it{more}"
+
+
+def _patterns_alike(pattern: str, keys: Collection[str]) -> Iterator[str]:
+    # A suffix instead of a pattern, a folder, another case.
+    for alike in (f"*.{pattern.lstrip('.')}", f"{pattern.rstrip('/')}/*", pattern.lower()):
+        if any(map(re.compile(fnmatch.translate(alike)).match, keys)):
+            yield alike
 
 
 class Copies(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _WRITTEN = (
     *(*DIGEST_FOLDERS, *ENTRY_FOLDERS, TRUST_FOLDER),
     *(".staticstore", ".staticstore/incoming", ".staticstore/lock"),
 )
+# Of a scheme two letters at least: C: is a drive.  A `Path` has lost one of the slashes.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class FolderIndex(NamedTuple):
@@ -115,6 +118,23 @@ class SiteFolder:
         return self.private / "data.json"
 
     @classmethod
+    def at(cls, site: str | os.PathLike[str], data_path: str = DATA_PATH) -> SiteFolder:
+        """Return the folder at the path that a person has given.
+
+        Raises
+        ------
+        StoreError
+            It is a URL: as a path it would name a folder ``https:`` in the current one.
+        """
+        if _URL.match(text := os.fspath(site)):
+            raise StoreError(
+                "a folder of this machine is needed here, not a URL: 'staticstore mirror' copies "
+                "a site into a folder, and 'staticstore push' uploads one into a bucket",
+                url=text,
+            )
+        return cls(Path(site), data_path)
+
+    @classmethod
     def of(
         cls, site: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
     ) -> SiteFolder:
@@ -126,7 +146,7 @@ class SiteFolder:
             `data` is no folder below it that may contain values, or the noted folder leads
             out of it by a link.
         """
-        folder = cls(Path(site))
+        folder = cls.at(site)
         if data is not None:
             return cls(folder.root, checked_data_path(folder.root, data))
         data_path = noted_data_path(folder.data_note)
@@ -144,7 +164,7 @@ class SiteFolder:
         StoreError
             There is no such folder, or no data in it.
         """
-        folder = cls(Path(site))
+        folder = cls.at(site)
         if os.path.isdir(folder.root):
             folder = cls.of(site, data)
         else:

@@ -1,4 +1,4 @@
-"""The files in a site's ``trust/``, without a look at what they say: found, read, removed.
+"""Find, read and remove the files in ``trust/``, whatever they say.
 
 What they say is for `staticstore.site.signatures`, which needs python-tuf.
 """
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def signature_names(folder: SiteFolder) -> list[str]:
-    """Return the names of the files in ``trust/`` that belong there; none without a folder.
+    """Return the names of the files in ``trust/`` that belong there.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def remove_signatures(folder: SiteFolder) -> None:
 
 
 def remove_roots(folder: SiteFolder, names: Iterable[str]) -> None:
-    """Remove the root documents among some names: those of keys that the site never had.
+    """Remove root documents by their names: those of keys the site never had.
 
     Raises
     ------

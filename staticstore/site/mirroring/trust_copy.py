@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...disk.atomic import atomic_file, is_link, later_than
-from ...disk.file_system import read_regular
+from ...disk.atomic import is_link, later_than, prepared_file
+from ...disk.file_system import read_regular, sync_folder
 from ...errors import IndexFormatError, IntegrityError, StoreError, TrustError
 from ...index import codec
 from ...index.head import MOST_HEAD_BYTES, Head
@@ -117,9 +117,11 @@ class TrustCopy:
     def replacing(self, folder: SiteFolder, head: Head | None) -> Iterator[None]:
         """Write the signatures, run the block, which writes index and head, then the timestamp.
 
-        Files that are right already are not touched.  If the origin has no signatures, those
-        of the copy are removed, since they do not belong to its head; if they are unknown,
-        the copy's stay, and so does what they lead to.  What is replaced stays for a day.
+        The bytes of that are on the disk before the block, too, and only renamed after it, since
+        readers of a replaced value wait for it.  Files that are right already are not touched.
+        If the origin has no signatures, those of the copy are removed, since they do not belong
+        to its head; if they are unknown, the copy's stay, and so does what they lead to.  What is
+        replaced stays for a day.
 
         Parameters
         ----------
@@ -135,11 +137,12 @@ class TrustCopy:
         """
         files, before = list((self.files or {}).items()), _of_folder(folder)
         was_current = before.head == _head_text(folder)
-        for name, body in files[:-1]:
-            _write(folder, name, body)
-        yield
+        for one in files[:-1]:
+            with _prepared(folder, *one):
+                pass
+        with _prepared(folder, *files[-1]) if files else contextlib.nullcontext():
+            yield
         if files:
-            _write(folder, *files[-1])
             gone = (before.files or {}).keys() - dict(files).keys()
             if before.has_other_keys(self):
                 remove_roots(folder, gone)
@@ -167,14 +170,23 @@ def _head_text(folder: SiteFolder) -> bytes | None:
         return None
 
 
-def _write(folder: SiteFolder, name: str, body: bytes) -> None:
+@contextlib.contextmanager
+def _prepared(folder: SiteFolder, name: str, body: bytes) -> Iterator[None]:
+    """Write a temporary file, run the block, then rename it, unless it is there already."""
     path = folder.root / trust_path(name)
-    with contextlib.suppress(StoreError):
-        if not is_link(path) and read_trust(folder)(name) == body:
-            return
+    if not is_link(path) and _own(folder, name) == body:
+        yield
+        return
     path.parent.mkdir(exist_ok=True)
-    with atomic_file(path, modified=later_than(path)) as file:
-        file.write(body)
+    with prepared_file(path, body, modified=later_than(path)):
+        yield
+    sync_folder(path.parent)
+
+
+def _own(folder: SiteFolder, name: str) -> bytes | None:
+    with contextlib.suppress(StoreError):
+        return read_trust(folder)(name)
+    return None
 
 
 def with_signed_head(

@@ -122,7 +122,7 @@ class EntryFiles(NamedTuple):
             counted(copies.of.values()),
             copies.incompressible,
             is_loose or not copies.is_complete,
-            copies.warnings,
+            (*copies.warnings, *options.compressing.warnings(values)),
         )
         before = old_packs.keys() | counted(had.values()).keys()
         return files._replace(forgotten=frozenset(before - files.hrefs))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ... import tuning
 from ...errors import quoted
 from ...index.fields import PUBLISHER_FIELDS
 from ...query.comparison import Kind, end_of_day, field_value, order_key
@@ -76,8 +77,11 @@ class Expiry:
         expired: list[str] = []
         following: float | None = None
         count, wrong = 0, list[str]()
+        sample: list[Mapping[str, Any]] = []
         for key in keys:
             metadata = metadata_of(key)
+            if len(sample) < tuning.SAMPLED_ENTRIES:
+                sample.append(metadata)
             end = self.end_of(metadata)
             if end is None:
                 if field_value(metadata, self.field) is not None:
@@ -95,5 +99,14 @@ class Expiry:
                 "is neither a date nor a time: they never expire"
             )
         elif not count:
-            warnings.append(f"nothing expires: no key has the field {quoted(self.field)}")
+            warnings.append(
+                f"nothing expires: no key has the field {quoted(self.field)}{self._hint(sample)}"
+            )
         return Expired(frozenset(expired), following, tuple(warnings))
+
+    def _hint(self, sample: Iterable[Mapping[str, Any]]) -> str:
+        import difflib  # slow to import
+
+        names = {name for metadata in sample for name in metadata}.difference(PUBLISHER_FIELDS)
+        alike = difflib.get_close_matches(self.field, sorted(names), n=1)
+        return f": did you mean {quoted(alike[0])}?" if alike else ""

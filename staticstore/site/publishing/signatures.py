@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...disk.file_system import read_regular
 from ...errors import StoreError, quoted
 from ...index.head import MOST_HEAD_BYTES
+from ...trust.documents import is_document
 from ...trust.layout import TIMESTAMP_NAME
 from ..folder.trust_files import check_trust_package, has_signatures, remove_signatures
 
@@ -46,6 +47,8 @@ class Signatures:
     folder: SiteFolder
     signing: HeadSigner | None = None
     unsign: bool = False
+    #: Whether the publish writes, and neither signs nor removes signatures.
+    is_unsigned: bool = False
 
     @classmethod
     def open(
@@ -83,12 +86,9 @@ class Signatures:
             raise ValueError("sign and unsign are two things: give one")
         if keys is None or dry_run:
             if keys is None and not unsign and not dry_run and has_signatures(folder):
-                raise StoreError(
-                    f"the site {quoted(str(folder.root))} is signed, and its readers would go on "
-                    "seeing the signed state: give its keys (sign, --sign FOLDER), or remove the "
-                    "signatures (unsign, --unsign)"
-                )
-            return cls(folder, None, unsign and not dry_run)
+                raise _unsigned(f"the site {quoted(str(folder.root))}")
+            is_unsigned = keys is None and not unsign and not dry_run
+            return cls(folder, None, unsign and not dry_run, is_unsigned)
         check_trust_package()
         from ..signatures.head_signer import HeadSigner  # slow to import
         from ..signatures.key_folder import KeyFolder
@@ -100,19 +100,26 @@ class Signatures:
         """Return what reads the signed head of the site that the publish continues.
 
         What is signed goes on with it: with its change files, and its metadata of values.
-        None if the publish does not sign, so that any head may be continued.
+        A publish that neither signs nor removes signatures continues no signed site.  None
+        if any head may be continued.
 
         Parameters
         ----------
         guards : Guards
-            What is refused: a site that is not signed.
+            What is refused: to sign what continues a site that is not signed.
         """
         signing = self.signing
-        if signing is None:
+        if signing is None and not self.is_unsigned:
             return None
 
         def signed_head(read: Callable[[str], bytes | None]) -> bytes | None:
-            if read(TIMESTAMP_NAME) is not None:
+            timestamp = read(TIMESTAMP_NAME)
+            if signing is None:
+                # A host that answers every path with a page has signed nothing.
+                if timestamp is not None and is_document(timestamp):
+                    raise _unsigned("the published site to continue")
+                return None
+            if timestamp is not None:
                 return signing.follow(read)
             guards.refuse(
                 "lineage",
@@ -158,7 +165,7 @@ class Signatures:
             remove_signatures(self.folder)
 
     def renew(self) -> None:
-        """Sign the published head if it is not signed, or not for long; or remove signatures.
+        """Sign the published head unless it is signed for long; or remove signatures.
 
         Raises
         ------
@@ -178,3 +185,10 @@ class Signatures:
     def warnings(self) -> list[str]:
         """Return what is near its end, or wrong with the clock."""
         return [] if self.signing is None else self.signing.warnings()
+
+
+def _unsigned(what: str) -> StoreError:
+    return StoreError(
+        f"{what} is signed, and its readers would go on seeing the signed state: give its keys "
+        "(sign, --sign FOLDER), or remove the signatures (unsign, --unsign)"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.file_system import read_regular
@@ -23,10 +24,13 @@ __all__ = ["SignatureReport", "check_signatures"]
 
 
 class SignatureReport(NamedTuple):
-    """What is wrong with signatures, by path, and what is near its end."""
+    """What is wrong with signatures, by path, and how long they hold."""
 
     wrong: list[tuple[str, str]]
+    #: What is near its end.
     warnings: list[str]
+    #: When the first of them expires, in UTC; None if they are incomplete.
+    expires: datetime | None
 
 
 def check_signatures(
@@ -46,7 +50,7 @@ def check_signatures(
         chain = _chain(folder, sign)
         signed = SignedHead.read(chain.root, read_trust(folder))
     except StoreError as error:
-        return SignatureReport([(TRUST_FOLDER, str(error))], [])
+        return SignatureReport([(TRUST_FOLDER, str(error))], [], None)
     try:
         head = read_regular(folder.head, MOST_HEAD_BYTES)
     except OSError:
@@ -59,9 +63,9 @@ def check_signatures(
     ended = [one for one in lifetimes if one.expires <= now]
     for one, warning in zip(ended, ending_warnings(ended, now), strict=True):
         wrong.append((one.path, warning.removeprefix(f"{one.path} ")))
-    return SignatureReport(
-        wrong, ending_warnings([one for one in lifetimes if one.expires > now], now)
-    )
+    warnings = ending_warnings([one for one in lifetimes if one.expires > now], now)
+    expires = datetime.fromtimestamp(min(one.expires for one in lifetimes), UTC)
+    return SignatureReport(wrong, warnings, expires)
 
 
 def _chain(folder: SiteFolder, sign: str | os.PathLike[str] | KeyFolder | None) -> RootChain:

@@ -92,11 +92,15 @@ class HeadSigner:
         self._trust = folder.root / TRUST_FOLDER
         self._read = read_trust(folder)
         self._signers = signers
+        # What is signed in the folder, and where the site is published; None if nothing is.
         self._old: SignedHead | None = None
-        self._elsewhere: SignedHead | None = None
-        self._new: _SignedDocuments | None = None
+        self._remote: SignedHead | None = None
+        # The head to sign, and what is made for it; None before `prepare`.
         self._head = b""
+        self._new: _SignedDocuments | None = None
+        # Whether a killed publish has left a head that nobody has signed.
         self._lags = False
+        # Whether versions begin anew.
         self._restarts = False
 
     @classmethod
@@ -148,8 +152,8 @@ class HeadSigner:
                 f"the keys of the published site were replaced: copy {name} and the new keys into "
                 "the folder of keys"
             )
-        self._elsewhere = SignedHead.read(self.chain.root, read)
-        return self._elsewhere.head
+        self._remote = SignedHead.read(self.chain.root, read)
+        return self._remote.head
 
     def prepare(self, head: bytes) -> None:
         """Sign a head, and write all but the timestamp.
@@ -174,7 +178,7 @@ class HeadSigner:
         except StoreError:  # there is none, or a part of one
             self._old = None
         self._head = head
-        self._lags = self._old is not None and self._old.head != self._published_head()
+        self._lags = self._old is not None and self._old.head != self._head_in_folder()
         targets = None
         if self._old is not None and self._old.head == head:
             targets = self._kept(TARGETS)
@@ -223,24 +227,27 @@ class HeadSigner:
         if self.chain.followed(self._read).root.version != self.chain.root.version:
             raise StoreError("the keys of the site were replaced meanwhile: try again")
 
+    def _new_snapshot(self, targets: Metadata[Targets]) -> Metadata[Snapshot]:
+        version, end = self._version(SNAPSHOT), end_of(SNAPSHOT)
+        meta = {f"{TARGETS}.json": _meta_of(targets)}
+        return signed_by(Snapshot(version, None, end, meta), self._signers[SNAPSHOT])
+
+    def _new_timestamp(self, snapshot: Metadata[Snapshot]) -> Metadata[Timestamp]:
+        version, end = self._version(TIMESTAMP), end_of(TIMESTAMP)
+        made = Timestamp(version, None, end, _meta_of(snapshot))
+        return signed_by(made, self._signers[TIMESTAMP])
+
     def _prepare(self, targets: Metadata[Targets], *, renews: bool) -> None:
+        # Each document names the one before it: an old one is kept only if that is kept, too.
         old = self._old
         self._check_clock()
-        is_same = old is not None and targets is old.targets
-        snapshot: Metadata[Snapshot] | None = self._kept(SNAPSHOT) if is_same else None
-        if snapshot is None:
-            meta = {f"{TARGETS}.json": _meta_of(targets)}
-            version = self._version(SNAPSHOT)
-            made = Snapshot(version, None, end_of(SNAPSHOT), meta)
-            snapshot = signed_by(made, self._signers[SNAPSHOT])
-        is_same = old is not None and snapshot is old.snapshot
-        timestamp: Metadata[Timestamp] | None = None
-        if is_same and not renews and self._is_fresh():
-            timestamp = self._kept(TIMESTAMP)
-        if timestamp is None:
-            version, end = self._version(TIMESTAMP), end_of(TIMESTAMP)
-            made_last = Timestamp(version, None, end, _meta_of(snapshot))
-            timestamp = signed_by(made_last, self._signers[TIMESTAMP])
+        snapshot = timestamp = None
+        if old is not None and targets is old.targets:
+            snapshot = self._kept(SNAPSHOT)
+            if snapshot is not None and not renews and self._is_fresh():
+                timestamp = self._kept(TIMESTAMP)
+        snapshot = snapshot or self._new_snapshot(targets)
+        timestamp = timestamp or self._new_timestamp(snapshot)
         self._new = _SignedDocuments(targets, snapshot, timestamp)
         self._write_all_but_timestamp()
 
@@ -261,7 +268,7 @@ class HeadSigner:
         return time.time() - self._old.timestamp.signed.version < _FRESH_SECONDS
 
     def _version(self, role: str) -> int:
-        known = [one for one in (self._old, self._elsewhere) if one and not self._restarts]
+        known = [one for one in (self._old, self._remote) if one and not self._restarts]
         last = max((one.documents[role].signed.version for one in known), default=0)
         version = next_version(last)
         # A killed run may have left one, and what was written never changes.
@@ -310,7 +317,7 @@ class HeadSigner:
     def _head_name(self) -> str:
         return target_name(hashlib.sha256(self._head).hexdigest())
 
-    def _published_head(self) -> bytes | None:
+    def _head_in_folder(self) -> bytes | None:
         try:
             return read_regular(self._folder.head, MOST_HEAD_BYTES)
         except OSError:

@@ -15,10 +15,8 @@ to other machines and other folders; the names are cut to 16 digits of the id.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,14 @@ from tuf.api.metadata import Root
 
 from ...disk.atomic import atomic_file
 from ...disk.file_system import open_regular
-from ...errors import IndexFormatError, StoreError, quoted, raise_alone, reason_of
+from ...errors import (
+    IndexFormatError,
+    IntegrityError,
+    StoreError,
+    quoted,
+    raise_alone,
+    reason_of,
+)
 from ...index import codec
 from ...trust.chain import RootChain
 from ...trust.layout import (
@@ -46,33 +51,32 @@ from ...trust.layout import (
     TIMESTAMP,
     document_name,
     root_version,
+    trust_path,
 )
-from .publisher_key import AskPassphrases, PublisherKey, signer_elsewhere
+from .passphrases import (
+    AskPassphrases,
+    asked,
+    passphrase_bytes,
+    passphrases_of_environment,
+    warn_of_readers,
+)
+from .publisher_key import PublisherKey, signer_elsewhere
 
 __all__ = [
     "KEY_NAMES",
-    "PASSPHRASE_VARIABLE",
     "KeyFolder",
     "check_outside_sites",
     "key_file_name",
-    "passphrase_bytes",
-    "read_passphrases",
 ]
-
-#: The environment variable that names a file with passphrases.
-PASSPHRASE_VARIABLE = "STATICSTORE_PASSPHRASE_FILE"
 
 #: What people call the keys of each role.
 KEY_NAMES = {ROOT: "root", TARGETS: "publish", SNAPSHOT: "renew", TIMESTAMP: "renew"}
 
 _ELSEWHERE = "elsewhere.json"
 _MOST_KEY_BYTES = 64 << 10
-_MOST_PASSPHRASE_BYTES = 1023  # of the cryptography library
 _KEY_ID = re.compile(r"[0-9a-f]{64}\Z")
-_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What only a published site has.
 _SITE_NAMES = ("index.json", "index.head.json", ".staticstore")
-_LOG = logging.getLogger("staticstore.site")
 
 
 def check_outside_sites(folder: Path, site: Path | None = None) -> None:
@@ -94,9 +98,10 @@ def check_outside_sites(folder: Path, site: Path | None = None) -> None:
     known = None if site is None else Path(os.path.realpath(site))
     for above in (real, *real.parents):
         if above == known or any(os.path.lexists(above / name) for name in _SITE_NAMES):
+            inside = "is a site" if above == real else f"is inside the site {quoted(str(above))}"
             raise StoreError(
-                f"{quoted(str(folder))} is inside the site {quoted(str(above))}, and would be "
-                "published with it: keep keys elsewhere"
+                f"{quoted(str(folder))} {inside}, and keys in it would be published: keep them "
+                "in a folder of their own, elsewhere"
             )
 
 
@@ -110,8 +115,9 @@ class KeyFolder:
     *more : path
         Folders in which keys are looked for, too: of a stick, for instance.
     passphrases : callable, optional
-        Called with the name of what is locked when a passphrase is needed, returns those to
-        try.  By default the lines of the file that ``STATICSTORE_PASSPHRASE_FILE`` names.
+        Called with the name of what is locked when a passphrase is needed, or with ``"pin"``
+        for that of a token; returns it, or several to try.  By default the lines of the file
+        that ``STATICSTORE_PASSPHRASE_FILE`` names.
 
     Notes
     -----
@@ -126,7 +132,7 @@ class KeyFolder:
     ) -> None:
         self.path = Path(path)
         self.paths = [self.path, *map(Path, more)]
-        self.ask = passphrases or _passphrases_of_environment
+        self.ask = passphrases or passphrases_of_environment
         self._signers: dict[str, Signer] = {}
         self._passphrases: list[str] = []
 
@@ -159,7 +165,18 @@ class KeyFolder:
         name = document_name(ROOT, versions[0])
         body = self._read(name)
         assert body is not None, "it was listed"
-        return RootChain.of(body, name).followed(self._read)
+        try:
+            return RootChain.of(body, name).followed(self._read)
+        except IntegrityError as error:
+            # It names the path in a site.
+            what = str(error).removeprefix(trust_path(""))
+            raise_alone(
+                IntegrityError(
+                    f"in the folder of keys {quoted(str(self.path))}, {what}: copy the root "
+                    "documents again from where the keys were made"
+                ),
+                error,
+            )
 
     def _read(self, name: str) -> bytes | None:
         return _read_bounded(self.path / name, MOST_DOCUMENT_BYTES)
@@ -192,11 +209,17 @@ class KeyFolder:
         if len(found) < wanted:
             missing = [key_file_name(role, key.keyid) for key in keys]
             name, where = KEY_NAMES[role], " or ".join(quoted(str(path)) for path in self.paths)
-            raise StoreError(
-                f"{wanted} {name} key{'s are' if wanted > 1 else ' is'} needed, and {len(found)} "
-                f"of {', '.join(missing)} found in {where}: copy the missing ones there, "
-                "or give the folder that has them"
-            )
+            if len(keys) == 1:
+                said = f"1 {name} key is needed, and {missing[0]} is not in {where}: copy it there"
+            else:
+                said = (
+                    f"{wanted} {name} keys are needed, and {len(found)} of {', '.join(missing)} "
+                    f"found in {where}: copy the missing ones there"
+                )
+            said += ", or give the folder that has it, too"
+            if role != ROOT:
+                said += f"; if it is lost, replace it: staticstore keys rotate {name}"
+            raise StoreError(said)
         return found
 
     def _signer(self, key: Key, role: str) -> Signer | None:
@@ -214,28 +237,30 @@ class KeyFolder:
             path = folder / key_file_name(role, key.keyid)
             body = _read_bounded(path, _MOST_KEY_BYTES, is_secret=True)
             if body is not None:
-                private = self._unlocked(body, path)
+                private = self._unlocked(body, path, role)
                 try:
                     return CryptoSigner(private, key)  # type: ignore[arg-type]
                 except (SignerError, ValueError) as error:
-                    raise_alone(
-                        StoreError(f"{quoted(str(path))} is not the key that its name says"), error
-                    )
+                    said = "is not the key that its name says, but another one"
+                    raise_alone(_unusable_file(path, role, said), error)
         return None
 
-    def _unlocked(self, body: bytes, path: Path) -> Any:
+    def _unlocked(self, body: bytes, path: Path, role: str) -> Any:
         try:
             with contextlib.suppress(TypeError):  # it is encrypted
                 return load_pem_private_key(body, None)
             for is_new in (False, True):
                 if is_new:
-                    self._passphrases += self.ask(path.name)
+                    self._passphrases += asked(self.ask, path.name)
                 for passphrase in self._passphrases:
                     with contextlib.suppress(ValueError):
                         return load_pem_private_key(body, passphrase_bytes(passphrase))
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise_alone(StoreError(f"{quoted(str(path))} is no private key in PEM form"), error)
-        raise StoreError(f"the passphrase does not open {quoted(str(path))}: try again")
+            raise_alone(_unusable_file(path, role, "is no private key in PEM form"), error)
+        raise StoreError(
+            f"the passphrase does not open {quoted(str(path))}: give the one with which it was "
+            f"made, or, if that is lost, {_replacement(role)}"
+        )
 
     def _signer_elsewhere(self, key: Key, role: str) -> Signer | None:
         for folder in self.paths:
@@ -243,6 +268,13 @@ class KeyFolder:
             if uri is not None:
                 return signer_elsewhere(uri, key, self.ask)
         return None
+
+    def name_of(self, role: str, keyid: str) -> str:
+        """Return the file name of a private key, or its URI if it is elsewhere."""
+        for folder in self.paths:
+            if (uri := _uris(folder).get(keyid)) is not None:
+                return uri
+        return key_file_name(role, keyid)
 
     def write_root(self, name: str, body: bytes) -> None:
         """Write a root document into the folder.
@@ -277,6 +309,15 @@ class KeyFolder:
             file.write(body)
 
 
+def _unusable_file(path: Path, role: str, said: str) -> StoreError:
+    return StoreError(f"{quoted(str(path))} {said}: restore the file, or {_replacement(role)}")
+
+
+def _replacement(role: str) -> str:
+    # A rotation signs with the old key, too, if its file is there.
+    return f"remove it and replace the key: staticstore keys rotate {KEY_NAMES[role]}"
+
+
 def key_file_name(role: str, keyid: str) -> str:
     """Return the name of the file of a private key.
 
@@ -288,72 +329,13 @@ def key_file_name(role: str, keyid: str) -> str:
     return f"{KEY_NAMES[role]}-{keyid[:16]}.pem"
 
 
-def passphrase_bytes(passphrase: str) -> bytes:
-    """Return the bytes of a passphrase that locks a key.
-
-    Raises
-    ------
-    StoreError
-        It is empty or too long.  The message does not repeat it.
-    """
-    found = passphrase.encode(errors="surrogateescape")  # of a terminal that is not in UTF-8
-    if not 0 < len(found) <= _MOST_PASSPHRASE_BYTES:
-        raise StoreError(
-            f"a passphrase has from 1 to {_MOST_PASSPHRASE_BYTES} bytes, and this one "
-            f"{len(found)}: give another one"
-        )
-    return found
-
-
-def read_passphrases(path: str | os.PathLike[str]) -> list[str]:
-    """Read the passphrases in a file, one in each line, and warn if others can read it.
-
-    Raises
-    ------
-    StoreError
-        It cannot be read, or has none.  The message repeats nothing of it.
-    """
-    name = quoted(os.fspath(path))
-    try:
-        with open(path, "rb") as file:  # perhaps a pipe, such as a shell's `<(command)`
-            mode = os.fstat(file.fileno()).st_mode
-            body = file.read(_MOST_KEY_BYTES + 1)
-        lines = [] if len(body) > _MOST_KEY_BYTES else body.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise StoreError(
-            f"the file of the passphrase {name} cannot be read: {reason_of(error)}"
-        ) from None
-    except UnicodeDecodeError:
-        lines = []
-    if not lines or not all(lines):
-        raise StoreError(f"{name} must have a passphrase in each line, in UTF-8")
-    if stat.S_ISREG(mode):
-        _warn_of_readers(mode, name)
-    return lines
-
-
-def _passphrases_of_environment(name: str) -> list[str]:
-    path = os.environ.get(PASSPHRASE_VARIABLE)
-    if not path:
-        raise StoreError(
-            f"{quoted(name)} needs a passphrase, and none is there: name the file that has it in "
-            f"{PASSPHRASE_VARIABLE}"
-        )
-    return read_passphrases(path)
-
-
-def _warn_of_readers(mode: int, name: str) -> None:
-    if os.name == "posix" and mode & _READABLE_BY_OTHERS:
-        _LOG.warning("other users may read the secret in %s: chmod 600 it", name)
-
-
 def _read_bounded(path: Path, most: int, *, is_secret: bool = False) -> bytes | None:
     """Return the bytes of a file; None if there is none."""
     try:
         with open_regular(path) as file:
             status = os.fstat(file.fileno())
             if is_secret:
-                _warn_of_readers(status.st_mode, quoted(str(path)))
+                warn_of_readers(status.st_mode, quoted(str(path)))
             if status.st_size > most:
                 raise StoreError(f"{quoted(str(path))} is larger than {most} bytes")
             return file.readall()

@@ -16,6 +16,12 @@ from ...trust.layout import LIFETIME_SECONDS, ROOT
 
 __all__ = ["end_of", "is_signed_by", "next_version", "signed_by"]
 
+# By the names of errors of tokens; their texts may repeat what they were given.
+_HINTS = {
+    "PinIncorrect": " (in a passphrase file, the PIN is the first line; do not try often: after "
+    "a few wrong PINs a token locks itself)",
+    "PinLocked": " (after too many wrong PINs: see the manual of the token)",
+}
 _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
 
@@ -49,10 +55,12 @@ def signed_by(signed: _T, signers: Iterable[Signer]) -> Metadata[_T]:
             if isinstance(cause, StoreError):  # from whoever was asked for a passphrase
                 raise cause from None
             name = "root" if signed.type == ROOT else signed.type
+            reason = type(cause or error).__name__
+            hint = _HINTS.get(reason, "")
             raise_alone(
                 StoreError(
                     f"the key {signer.public_key.keyid[:16]} cannot sign the {name} document: "
-                    f"{type(cause or error).__name__}"
+                    f"{reason}{hint}"
                 ),
                 error,
             )

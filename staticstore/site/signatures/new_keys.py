@@ -10,9 +10,10 @@ from tuf.api.metadata import Root
 
 from ...errors import StoreError, quoted, reason_of
 from ...trust.layout import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, document_name
-from .key_folder import KEY_NAMES, KeyFolder, check_outside_sites, passphrase_bytes
+from .key_folder import KEY_NAMES, KeyFolder, check_outside_sites
 from .new_document import end_of, signed_by
-from .publisher_key import AskPassphrases, PublisherKey
+from .passphrases import AskPassphrases, passphrase_bytes
+from .publisher_key import PublisherKey, check_different
 
 __all__ = ["MOST_ROOT_KEYS", "check_new_folder", "make_keys"]
 
@@ -81,6 +82,7 @@ def make_keys(
 
     own: list[str | None] = [None] * (root_keys - len(uris))
     made = {ROOT: [key(uri) for uri in (*uris, *own)]}
+    check_different(made[ROOT], ())
     made[TARGETS] = [key(publish_uri)]
     made[SNAPSHOT] = made[TIMESTAMP] = [key(renew_uri)]
     root = Root(version=1, expires=end_of(ROOT), consistent_snapshot=True)

@@ -1,8 +1,9 @@
-"""A key of a publisher: an ed25519 key of our own, or one that is elsewhere, by its URI."""
+"""A key of a publisher: an ed25519 key of our own, or one elsewhere, by its URI."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -21,12 +22,11 @@ from securesystemslib.signer import (
 
 from ...disk.file_system import read_regular
 from ...errors import StoreError, quoted, raise_alone, reason_of
+from .passphrases import AskPassphrases, asked
 
-__all__ = ["AskPassphrases", "PublisherKey", "signer_elsewhere"]
+__all__ = ["PublisherKey", "check_different", "signer_elsewhere"]
 
-#: Returns the passphrases to try for what is named; raises StoreError if there is none.
-AskPassphrases = Callable[[str], Sequence[str]]
-
+_LIBRARY_VARIABLE = "PYKCS11LIB"  # securesystemslib's, for tokens
 _MOST_URI_CHARACTERS = 2048
 _MOST_KEY_BYTES = 64 << 10
 
@@ -84,9 +84,11 @@ class PublisherKey:
                 key = SSlibKey.from_crypto(load_pem_public_key(_read(path)))
             elif uri.startswith(f"{HSMSigner.SCHEME}:"):
                 parts = urlsplit(uri)
+                if parts.path and not parts.path.isdecimal():
+                    raise StoreError(f"{quoted(uri)} must be such as hsm:2?label=TOKEN")
                 number = int(parts.path) if parts.path else None
                 label = dict(parse_qsl(parts.query)).get("label")
-                uri, key = HSMSigner.import_(number, label, lambda name: ask(name)[0])
+                uri, key = HSMSigner.import_(number, label, lambda name: asked(ask, name)[0])
             else:
                 raise StoreError(
                     f"the public key of {quoted(uri)} is not known: give URI,PUBLIC.pem"
@@ -99,6 +101,28 @@ class PublisherKey:
         except Exception as error:  # of any library behind the scheme
             raise_alone(_unusable(uri, error), error)
         return cls(key, signer_elsewhere(uri, key, ask), uri=uri)
+
+
+def check_different(keys: Iterable[PublisherKey], known: Iterable[str]) -> None:
+    """Check that new keys are different ones: two names of one key are one key.
+
+    Parameters
+    ----------
+    keys : iterable of PublisherKey
+        The new keys of a role.
+    known : iterable of str
+        The ids of those that it has.
+
+    Raises
+    ------
+    StoreError
+        A key is given twice, or counts already.
+    """
+    seen = set(known)
+    for key in keys:
+        if key.public.keyid in seen:
+            raise StoreError(f"the key {quoted(str(key.uri))} is given twice, or counts already")
+        seen.add(key.public.keyid)
 
 
 def signer_elsewhere(uri: str, key: Key, ask: AskPassphrases) -> Signer:
@@ -123,7 +147,7 @@ def signer_elsewhere(uri: str, key: Key, ask: AskPassphrases) -> Signer:
 
     def secret(name: str) -> str:
         if name not in secrets:
-            secrets[name] = ask(name)[0]
+            secrets[name] = asked(ask, name)[0]
         return secrets[name]
 
     try:
@@ -139,6 +163,11 @@ def _check_scheme(uri: str) -> None:
     if not colon or scheme not in SIGNER_FOR_URI_SCHEME or len(uri) > _MOST_URI_CHARACTERS:
         known = ", ".join(f"{one}:" for one in sorted(SIGNER_FOR_URI_SCHEME))
         raise StoreError(f"{quoted(uri[:80])} is no URI of a key that is elsewhere: {known}")
+    if scheme == HSMSigner.SCHEME and not os.environ.get(_LIBRARY_VARIABLE):
+        raise StoreError(
+            f"the key {quoted(uri)} cannot be used: name the PKCS #11 library of the token in "
+            f"{_LIBRARY_VARIABLE}"
+        )
 
 
 def _unusable(uri: str, error: Exception) -> StoreError:

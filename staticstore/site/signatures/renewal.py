@@ -64,7 +64,7 @@ def renew(site: str | os.PathLike[str], sign: str | os.PathLike[str] | KeyFolder
     --------
     >>> renew("my-site", "no-keys")
     Traceback (most recent call last):
-    staticstore.errors.StoreError: 'my-site' is not signed: 'staticstore publish --sign' signs it
+    staticstore.errors.StoreError: there is no folder 'my-site': give that of the site
     """
     folder = open_signed(site)
     keys = sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
@@ -88,7 +88,8 @@ def open_signed(site: str | os.PathLike[str]) -> SiteFolder:
     """
     folder = SiteFolder.of(site)
     if not has_signatures(folder):
-        raise StoreError(
-            f"{quoted(os.fspath(site))} is not signed: 'staticstore publish --sign' signs it"
-        )
+        name = quoted(os.fspath(site))
+        if not folder.root.is_dir():
+            raise StoreError(f"there is no folder {name}: give that of the site")
+        raise StoreError(f"{name} is not signed: 'staticstore publish --sign' signs it")
     return folder

@@ -36,11 +36,10 @@ from .key_folder import (
     KEY_NAMES,
     KeyFolder,
     check_outside_sites,
-    key_file_name,
-    passphrase_bytes,
 )
 from .new_document import end_of, signed_by
-from .publisher_key import PublisherKey
+from .passphrases import passphrase_bytes
+from .publisher_key import PublisherKey, check_different
 from .renewal import open_signed
 from .site_chain import chain_of_site, write_roots
 
@@ -60,7 +59,7 @@ class RotateReport:
     root : str
         The path of the new root document in the site.
     retired : list of str
-        The names of the private keys that no longer count.
+        The file names, or URIs, of the private keys that no longer count.
     is_signed : bool
         Whether the site is signed for the new keys; else it has to be published.
     """
@@ -127,7 +126,9 @@ def rotate_keys(
             old_signers = keys.signers(chain.root, ROOT)
         # Before anything is written: the renew key signs what is signed anew.
         signers = _signers(chain.root, roles, keys)
+        retired = [keys.name_of(roles[0], keyid) for keyid in replaced]
         made = [PublisherKey.elsewhere(uri, keys.ask) for uri in uris]
+        check_different(made, chain.root.roles[roles[0]].keyids)
         made += [PublisherKey.generate() for _ in replaced[len(made) :]]
         is_own = any(key.private is not None for key in made)
         passphrases = new_passphrases() if is_own else []
@@ -147,7 +148,7 @@ def rotate_keys(
         except OSError as error:
             raise folder.write_error(error) from error
     place = trust_path(document_name(ROOT, newer.root.version))
-    return RotateReport(place, [key_file_name(roles[0], one) for one in replaced], is_signed)
+    return RotateReport(place, retired, is_signed)
 
 
 def _signers(root: Root, roles: Sequence[str], keys: KeyFolder) -> dict[str, list[Signer]]:
@@ -195,10 +196,11 @@ def _publish_root(
     signers: _Signers,
     new_signers: _Signers,
 ) -> bool:
-    """Write the new root document, and what the new key signs; return whether all is signed.
+    """Write the new root document, and what the new key signs.
 
-    With the old key, that is signed by both before the root document appears.  Without it,
-    after that: if this is killed between, the next publish signs.
+    Returns whether all is signed.  With the old key, that is signed by both before the root
+    document appears.  Without it, after that: if this is killed between, the next publish
+    signs.
     """
     old, newer = chains
     try:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from ...disk.atomic import atomic_file
 from ...errors import IntegrityError, quoted
 from ...trust.chain import RootChain
-from ...trust.layout import (
-    trust_path,
-)
+from ...trust.layout import trust_path
 from ..folder.trust_files import read_trust
 
 if TYPE_CHECKING:

@@ -302,8 +302,9 @@ class Perimeter:
             return
         self._has_refused = True
         what = "has become" if is_root else "leads to"
+        site = "site in a folder" if self.origin and self.origin.scheme == "file" else "public site"
         raise InnerAddressError(
-            f"refused: this public site {what} the inner address {address}; if that is right, "
+            f"refused: this {site} {what} the inner address {address}; if that is right, "
             f"add '{origin}' to the store's origins"
         )
 

@@ -55,6 +55,12 @@ def change(site: MemorySite, store: StaticStore) -> None:
     store.update_index()
 
 
+@pytest.mark.parametrize("callback", [None, "show"])
+def test_what_cannot_be_called_is_refused_at_once(store: StaticStore, callback: Any) -> None:
+    with pytest.raises(TypeError, match="callback is a function of a change, not"):
+        store.subscribe(callback)
+
+
 # -- filters ------------------------------------------------------------------------------
 
 

@@ -74,6 +74,28 @@ def test_the_files_of_the_values_stay(site: Path) -> None:
     assert tree(site / "data") == before
 
 
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("csv", ": did you mean '*.csv'?"),
+        (".csv", ": did you mean '*.csv'?"),
+        ("*.CSV", ": did you mean '*.csv'?"),
+        ("b", ": did you mean 'b/*'?"),
+        ("b/", ": did you mean 'b/*'?"),
+        ("*.tif", ""),
+    ],
+)
+def test_a_pattern_that_matches_no_key_is_warned_of(site: Path, pattern: str, hint: str) -> None:
+    warning = f"no key matches '{pattern}', so nothing is compressed by it{hint}"
+    assert publish(site, compress=["d*", pattern]).warnings == [warning]
+    assert publish(site, compress=["d*", pattern]).warnings == [warning]  # nothing has changed
+
+
+def test_what_is_no_pattern_is_an_error_with_an_example(site: Path) -> None:
+    with pytest.raises(TypeError, match=r"such as \['\*\.csv'\], not True"):
+        publish(site, compress=True)  # type: ignore[arg-type]
+
+
 def test_several_patterns_are_joined(site: Path) -> None:
     publish(site, compress=["a.*", "d*"])
     assert set(copies(site)) == {"a.csv", "d.txt"}

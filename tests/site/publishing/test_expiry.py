@@ -138,7 +138,9 @@ def test_a_field_that_nobody_gives_is_an_error(site: Path, field: str) -> None:
 def test_a_field_that_no_entry_has_is_warned_of(site: Path) -> None:
     """F26: it is probably misspelled."""
     (warning,) = publish(site, expire="untill", metadata=fields(a="2020-01-01")).warnings
-    assert "nothing expires" in warning
+    assert "nothing expires: no key has the field 'untill': did you mean 'until'?" in warning
+    (warning,) = publish(site, expire="x", metadata=fields(a="2020-01-01")).warnings
+    assert warning == "nothing expires: no key has the field 'x'"
 
 
 def test_a_value_that_is_no_time_is_warned_of(site: Path) -> None:

@@ -105,3 +105,34 @@ def test_without_the_module_the_variable_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("PYKCS11LIB", raising=False)
     with pytest.raises(StoreError, match="PYKCS11LIB"):
         PublisherKey.elsewhere(URI, ask)
+
+
+@pytest.mark.usefixtures("hsm")
+def test_without_the_variable_a_publish_names_it_too(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=URI, ask=ask)
+    monkeypatch.delenv("PYKCS11LIB")
+    with pytest.raises(StoreError, match="PYKCS11LIB"):
+        publish(site, sign=KeyFolder(tmp_path / "keys", passphrases=ask))
+
+
+@pytest.mark.usefixtures("hsm")
+def test_a_function_that_returns_one_pin_sends_all_of_it(site: Path, tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=URI, ask=ask)
+    keys = KeyFolder(tmp_path / "keys", passphrases=lambda name: ask(name)[0])
+    assert publish(site, sign=keys).set
+
+
+@pytest.mark.usefixtures("hsm")
+def test_a_wrong_pin_is_explained(site: Path, tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=URI, ask=ask)
+    wrong = KeyFolder(tmp_path / "keys", passphrases=lambda name: [PASSPHRASE])
+    with pytest.raises(StoreError, match=r"after a few wrong PINs a token locks itself"):
+        publish(site, sign=wrong)
+
+
+def test_a_number_that_is_none_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYKCS11LIB", "none")
+    with pytest.raises(StoreError, match=r"must be such as hsm:2\?label=TOKEN"):
+        PublisherKey.elsewhere("hsm:x?label=publisher", ask)

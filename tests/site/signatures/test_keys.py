@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from staticstore import publish
 from staticstore.errors import IntegrityError, StoreError
-from staticstore.site.signatures.key_folder import KeyFolder, key_file_name, read_passphrases
+from staticstore.site.signatures.key_folder import KeyFolder, key_file_name
 from staticstore.site.signatures.new_keys import make_keys
+from staticstore.site.signatures.passphrases import read_passphrases
 from staticstore.site.signatures.publisher_key import PublisherKey
+from staticstore.site.signatures.rotation import rotate_keys
 from staticstore.trust.layout import ROOT, TARGETS, TIMESTAMP
 from tests.site.signatures.conftest import PASSPHRASE, opened
 
@@ -168,11 +170,31 @@ def test_h5_a_root_file_that_is_none_is_an_error(keys: KeyFolder, body: bytes) -
         keys.chain()
 
 
-def test_a_missing_key_is_an_error_that_names_it(keys: KeyFolder) -> None:
+def test_a_root_file_that_is_none_is_named_by_its_folder(keys: KeyFolder) -> None:
+    (keys.path / "1.root.json").write_bytes(b"{}")
+    with pytest.raises(IntegrityError) as caught:
+        keys.chain()
+    assert str(keys.path) in str(caught.value)
+    assert "trust/" not in str(caught.value)
+
+
+def test_a_missing_key_is_an_error_that_names_it_and_what_to_do(keys: KeyFolder) -> None:
     path = publish_key(keys)
     path.unlink()
-    with pytest.raises(StoreError, match=path.name):
+    with pytest.raises(StoreError, match=rf"{path.name}.*staticstore keys rotate publish"):
         keys.enough_signers(keys.chain().root, TARGETS)
+
+
+def test_a_function_may_return_one_passphrase(keys: KeyFolder) -> None:
+    folder = KeyFolder(keys.path, passphrases=lambda name: PASSPHRASE)
+    assert folder.enough_signers(folder.chain().root, TARGETS)
+
+
+def test_one_key_is_not_two_root_keys(tmp_path: Path) -> None:
+    uri = elsewhere_key(tmp_path)
+    with pytest.raises(StoreError, match="is given twice"):
+        make_keys(tmp_path / "keys", [PASSPHRASE], root_uris=[uri, uri])
+    assert not (tmp_path / "keys").exists()
 
 
 def test_keys_are_found_in_other_folders_too(keys: KeyFolder, tmp_path: Path) -> None:
@@ -209,20 +231,37 @@ def test_without_a_source_of_passphrases_the_variable_is_named(
 # Keys that are elsewhere
 
 
-def test_a_key_elsewhere_signs_by_its_uri(tmp_path: Path, site: Path) -> None:
-    """``file2:`` is securesystemslib's scheme for a file, as ``hsm:`` for a token."""
+def elsewhere_key(folder: Path) -> str:
+    """Make a key outside of any folder of keys, and return how it is given."""
     private = ec.generate_private_key(ec.SECP256R1())
-    unlocked(tmp_path / "own.pem", private)
-    (tmp_path / "public.pem").write_bytes(
+    unlocked(folder / "own.pem", private)
+    (folder / "public.pem").write_bytes(
         private.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    make_keys(
-        tmp_path / "keys",
-        [PASSPHRASE],
-        publish_uri=f"file2:{tmp_path}/own.pem,{tmp_path}/public.pem",
-    )
+    return f"file2:{folder}/own.pem,{folder}/public.pem"
+
+
+def test_a_key_does_not_replace_itself(site: Path, tmp_path: Path) -> None:
+    uri = elsewhere_key(tmp_path)
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=uri)
+    publish(site, sign=opened(tmp_path / "keys"))
+    with pytest.raises(StoreError, match="counts already"):
+        rotate_keys(site, "publish", opened(tmp_path / "keys"), list, uris=[uri])
+    assert not (site / "trust" / "2.root.json").exists()
+
+
+def test_a_key_that_was_elsewhere_is_retired_by_its_uri(site: Path, tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=elsewhere_key(tmp_path))
+    publish(site, sign=opened(tmp_path / "keys"))
+    report = rotate_keys(site, "publish", opened(tmp_path / "keys"), lambda: [PASSPHRASE])
+    assert report.retired == [f"file2:{tmp_path}/own.pem"]
+
+
+def test_a_key_elsewhere_signs_by_its_uri(tmp_path: Path, site: Path) -> None:
+    """``file2:`` is securesystemslib's scheme for a file, as ``hsm:`` for a token."""
+    make_keys(tmp_path / "keys", [PASSPHRASE], publish_uri=elsewhere_key(tmp_path))
     (uri,) = json.loads((tmp_path / "keys" / "elsewhere.json").read_bytes()).values()
     assert uri == f"file2:{tmp_path}/own.pem"
     publish(site, sign=opened(tmp_path / "keys"))

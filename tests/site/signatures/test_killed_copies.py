@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,12 +25,6 @@ from tests.site.sitefolder import fill
 STEPS = {"mirror": 6, "verified": 6, "push": 4}
 
 
-@pytest.fixture(autouse=True)
-def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The next runs, which are not killed, need not wait for the disk.
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 @pytest.fixture
 def published(site: Path, keys: KeyFolder) -> Path:
     """A signed site."""
@@ -47,13 +40,18 @@ def change(site: Path, keys: KeyFolder) -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_h31_killed_at_any_instant_a_copy_is_the_old_site_or_the_new(
-    tmp_path: Path, published: Path, keys: KeyFolder, reader: Reader, action: str
+    tmp_path: Path,
+    memory_path: Path,
+    published: Path,
+    keys: KeyFolder,
+    reader: Reader,
+    action: str,
 ) -> None:
     copy_site(published, tmp_path / "template", action)
     old = reader.check(tmp_path / "template")
     change(published, keys)
     new = (published / "index.head.json").read_bytes()
-    copies = tmp_path / "killed"
+    copies = memory_path / "killed"
     copies.mkdir()
     script = "tests.site.signatures.killed_copying"
     survived = killed(script, action, published, tmp_path / "template", copies, STEPS[action])
@@ -61,7 +59,7 @@ def test_h31_killed_at_any_instant_a_copy_is_the_old_site_or_the_new(
     seen = []
     for number in range(survived + 1):
         copy = copies / str(number)
-        state = shutil.copytree(tmp_path / "state", tmp_path / "states" / str(number))
+        state = shutil.copytree(tmp_path / "state", memory_path / "states" / str(number))
         watching = Reader(state, (keys.path / "1.root.json").read_bytes())
         seen.append(watching.check(copy))
         check_plain(copy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from pathlib import Path
@@ -36,38 +35,30 @@ class Killed:
 
     Parameters
     ----------
-    tmp_path : Path
+    folder : Path
         A folder for them.
     template : Path
-        The folder from which each began.
+        The folder from which each began, beside the state of a reader.
     action : str
         What was killed.
     step : int, optional
         How many instants apart they are; else as `ACTIONS` says.
     """
 
-    def __init__(
-        self, tmp_path: Path, template: Path, action: str, step: int | None = None
-    ) -> None:
-        self.tmp_path, self.template, self.action = tmp_path, template, action
+    def __init__(self, folder: Path, template: Path, action: str, step: int | None = None) -> None:
+        self.folder, self.template = folder, template
         script = "tests.site.signatures.killed_signing"
         step = step or ACTIONS[action]
-        self.survived = killed(script, template, tmp_path / "killed", action, step)
+        self.survived = killed(script, template, folder / "killed", action, step)
 
     def copies(self) -> list[Path]:
         """Return the folders, in the order of the instants."""
-        return [self.tmp_path / "killed" / str(number) for number in range(self.survived + 1)]
+        return [self.folder / "killed" / str(number) for number in range(self.survived + 1)]
 
     def watching(self, copy: Path) -> Reader:
         """Return a reader that has read the site before, and goes on with a copy."""
-        state = shutil.copytree(self.tmp_path / "state", self.tmp_path / "states" / copy.name)
+        state = shutil.copytree(self.template.parent / "state", self.folder / "states" / copy.name)
         return Reader(state, (self.template / "keys" / "1.root.json").read_bytes())
-
-
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the next runs, which are not killed, to wait for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def other_forms(site: Path) -> dict[str, bytes]:
@@ -76,14 +67,13 @@ def other_forms(site: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files if path.exists()}
 
 
-@pytest.mark.usefixtures("unsynced")
 @pytest.mark.parametrize("action", sorted(ACTIONS.keys() - {"everything", "unsign"}))
 def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
-    tmp_path: Path, template: Path, reader: Reader, action: str
+    memory_path: Path, template: Path, reader: Reader, action: str
 ) -> None:
     old = reader.check(template / "site")
     fill(template / "site" / "data", {"d.json": b"{}"})  # published by the next run, if not by it
-    runs = Killed(tmp_path, template, action)
+    runs = Killed(memory_path, template, action)
     assert runs.survived >= 3
     seen = []
     for copy in runs.copies():
@@ -103,15 +93,14 @@ def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     assert is_new[-1] == (action == "publish")
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
-    tmp_path: Path, template: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, template: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers refuse the site in between, since nobody can sign for both roots."""
     old = reader.check(template / "site")
     (key,) = (template / "keys").glob("publish-*.pem")
     key.unlink()
-    runs = Killed(tmp_path, template, "rotate-publish", step=3)
+    runs = Killed(memory_path, template, "rotate-publish", step=3)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 10)  # versions are seconds
     for copy in runs.copies():
@@ -125,16 +114,15 @@ def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
         assert verify_site(copy / "site").wrong == []
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instant(
-    tmp_path: Path, template: Path, keys: KeyFolder, reader: Reader
+    memory_path: Path, template: Path, keys: KeyFolder, reader: Reader
 ) -> None:
     site = template / "site"
     fill(site / "data", {"long.csv": b"1,2\n" * 500})
     publish(site, sign=keys, **EVERYTHING)
     old_head, old, old_forms = reader.check(site), check_plain(site), other_forms(site)
     fill(site / "data", {"d.json": b"{}", "longer.csv": b"3,4\n" * 600})
-    runs = Killed(tmp_path, template, "everything")
+    runs = Killed(memory_path, template, "everything")
     assert runs.survived >= 8
     reference = runs.copies()[-1] / "site"
     new, new_forms = (reference / "index.json").read_bytes(), other_forms(reference)
@@ -157,13 +145,12 @@ def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instan
     assert (heads[0], heads[-1], indexes[0], indexes[-1]) == (False, True, 0, 1)
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_h1_signatures_are_removed_or_not_at_any_instant(
-    tmp_path: Path, template: Path, reader: Reader
+    memory_path: Path, template: Path, reader: Reader
 ) -> None:
     old = reader.check(template / "site")
     fill(template / "site" / "data", {"d.json": b"{}"})
-    runs = Killed(tmp_path, template, "unsign")
+    runs = Killed(memory_path, template, "unsign")
     is_signed = []
     for copy in runs.copies():
         check_plain(copy / "site")

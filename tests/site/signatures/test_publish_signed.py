@@ -381,6 +381,28 @@ def test_a_fresh_checkout_continues_the_signed_site(
     assert Head.parse(reader.check(checkout)).generation == 2
 
 
+def test_h2_a_fresh_checkout_of_a_signed_site_is_not_published_unsigned(
+    published: Path, tmp_path: Path
+) -> None:
+    checkout = fresh(tmp_path, published)
+    with serve(published, port=0) as server:
+        with pytest.raises(StoreError, match=r"to continue is signed.*--sign FOLDER"):
+            publish(checkout, after=server.url)
+        assert not (checkout / "index.json").exists()
+        publish(checkout, after=server.url, unsign=True)
+    assert not (checkout / "trust").exists()
+
+
+def test_a_page_in_the_place_of_a_timestamp_is_no_signature(
+    published: Path, tmp_path: Path
+) -> None:
+    checkout = fresh(tmp_path, published)
+    (published / "trust" / "timestamp.json").write_bytes(b"<!doctype html>")
+    with serve(published, port=0) as server:
+        publish(checkout, after=server.url)
+    assert (checkout / "index.json").exists()
+
+
 @pytest.mark.parametrize("damage", ["forge", "remove"])
 def test_h11_a_fresh_checkout_does_not_sign_what_a_host_invents(
     published: Path, keys: KeyFolder, tmp_path: Path, damage: str

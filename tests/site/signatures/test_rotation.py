@@ -80,6 +80,18 @@ def test_a_lost_key_is_replaced(
     publish(published, sign=again(keys))
 
 
+def test_a_key_that_cannot_be_opened_is_removed_and_replaced(
+    published: Path, keys: KeyFolder, reader: Reader
+) -> None:
+    (path,) = keys.path.glob("publish-*")
+    path.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match=r"remove it and replace the key: .* rotate publish"):
+        rotate(published, "publish", again(keys))
+    path.unlink()
+    rotate(published, "publish", again(keys))
+    reader.check(published)
+
+
 def test_one_of_three_root_keys_may_be_lost(
     published: Path, keys: KeyFolder, reader: Reader
 ) -> None:
