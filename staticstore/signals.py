@@ -1,4 +1,4 @@
-"""The signals that a store sends when its index changes, and for each of its requests.
+"""The signals of a store: changes of its index, and its requests.
 
 Each is a `blinker.Signal`; filter with ``connect(handler, sender=store)``.  By default
 blinker holds handlers weakly: keep a reference to a bound method or a lambda, or use

@@ -1,4 +1,4 @@
-"""Decompress Zstandard within bounds: of memory, of output, and of the number of frames.
+"""Decompress Zstandard within bounds on memory, output and frames.
 
 Python has it from 3.14 on; before that, the extra ``zstd`` brings the same module.
 """

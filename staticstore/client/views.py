@@ -1,4 +1,4 @@
-"""Views: several stores as one, or a part of one, without a connection of their own."""
+"""Views: several stores as one, or a part of one; they share connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress: a bar for the total and for each large value in transfer, and all requests."""
+"""Progress: bars for the total and for each large value; and all requests."""
 
 from __future__ import annotations
 

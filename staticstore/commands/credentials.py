@@ -1,4 +1,4 @@
-"""Who the user is: password, certificate and header fields, from options and files; buckets."""
+"""Credentials of the command line: passwords, certificates, header fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shells that complete command lines: their scripts, the answers, and what is known here."""
+"""Completion of command lines in shells: scripts and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``staticstore watch``: show the changes of a site as they happen, and run commands for them."""
+"""``staticstore watch``: show changes as they happen, and run commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directory listings: those of nginx, Apache, Caddy, lighttpd and Python, and nginx's JSON."""
+"""Directory listings of nginx, Apache, Caddy, lighttpd and Python."""
 
 from __future__ import annotations
 

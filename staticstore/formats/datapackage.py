@@ -1,4 +1,4 @@
-"""Data packages, ``datapackage.json`` of versions 1 and 2: a value for each path of a resource.
+"""Data packages (``datapackage.json``, versions 1 and 2).
 
 The key is the path if it is relative, else the name of the resource, with a number if it has
 several paths: ``prices/2``.  The metadata are the resource's fields, but for where it is.

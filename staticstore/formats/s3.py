@@ -1,4 +1,4 @@
-"""Listings of buckets, by S3 and what speaks its protocol: ListObjectsV2 and ListObjects."""
+"""Listings of S3 and compatible buckets: ListObjectsV2 and ListObjects."""
 
 from __future__ import annotations
 

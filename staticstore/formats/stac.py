@@ -1,4 +1,4 @@
-"""STAC, 0.6 to 1.1: items, item collections in pages, and the links of catalogs and collections.
+"""STAC 0.6 to 1.1: items, item collections, catalogs and collections.
 
 An asset is a value: ``collection/item/asset``, or ``item/asset`` without a collection; that of
 a collection itself is ``collection/asset``.

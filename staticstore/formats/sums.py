@@ -1,4 +1,4 @@
-r"""Lists of checksums, ``SHA256SUMS`` and the like: of GNU's tools, BSD's, shasum and openssl.
+r"""Lists of checksums (``SHA256SUMS``) by GNU's and BSD's tools and openssl.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Advice to people who write conditions: how they go on, and why they match nothing."""
+"""Advice on conditions: how they can go on, and why they match nothing."""
 
 from __future__ import annotations
 

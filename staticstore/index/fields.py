@@ -1,4 +1,4 @@
-"""What an entry of an index may be: its key, its JSON, and the fields that readers understand."""
+"""Entries of an index: keys, JSON, and the fields that readers understand."""
 
 from __future__ import annotations
 

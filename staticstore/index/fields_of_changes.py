@@ -1,4 +1,4 @@
-"""Which of some changes fulfill conditions: asked by many subscriptions of a few changes."""
+"""Match few changes with the conditions of many subscriptions."""
 
 from __future__ import annotations
 

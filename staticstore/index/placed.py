@@ -1,4 +1,4 @@
-"""Where a value is that is not below ``data/``: what an entry says, checked, and its URL."""
+"""Values that are not below ``data/``: their places, checked, and URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of a snapshot: which entries fulfill conditions, and what is where."""
+"""Queries of a snapshot, by conditions on metadata and by keys."""
 
 from __future__ import annotations
 

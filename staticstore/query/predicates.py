@@ -1,4 +1,4 @@
-"""Predicates that ask for a value or for its presence, and what all predicates share."""
+"""The base of predicates, and those of equality and presence."""
 
 from __future__ import annotations
 

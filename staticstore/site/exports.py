@@ -1,4 +1,4 @@
-"""The exports in a site's folder: which there are, whether they are ours, and their files.
+"""The exports in a site's folder: which there are, and whether they are ours.
 
 ``.staticstore/also.json`` has the digests of each file, noted before it is written, so that a
 killed publish leaves no file that the next one does not know.  Without that note, as in a

@@ -1,4 +1,4 @@
-"""The feed in a site's folder: whether there is one, what a publish adds, and its file."""
+"""The feed in a site's folder, and what a publish adds to it."""
 
 from __future__ import annotations
 

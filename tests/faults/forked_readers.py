@@ -22,11 +22,11 @@ from pathlib import Path
 from staticstore import StaticStore
 
 _SECONDS = 60  # after which a child, or a thread of the parent, counts as hanging
-_SHARE = 33  # values that a child reads in each of three ways; with one more a hundred
+_SHARE = 16  # values that a child reads in each of three ways, and one more
 
 
 def read_all(store: StaticStore, folder: Path, first: int) -> None:
-    """Read a hundred values in three ways, starting with any of them."""
+    """Read values in three ways, starting with any of them."""
     keys = list(store)
     turn = itertools.islice(itertools.cycle(keys), first, first + 3 * _SHARE + 1)
     whole, parts, many = (list(itertools.islice(turn, n)) for n in (_SHARE, _SHARE, _SHARE + 1))

@@ -203,15 +203,15 @@ with StaticStore(site, poll_interval=0) as store:
 
 
 @pytest.mark.parametrize("options", [[], ["-OO"]])
-def test_f2_forty_descriptors_are_enough(tmp_path: Path, options: list[str]) -> None:
-    data = tmp_path / "site/data"
+def test_f2_forty_descriptors_are_enough(memory_path: Path, options: list[str]) -> None:
+    data = memory_path / "site/data"
     data.mkdir(parents=True)
     for number in range(200):
         (data / f"{number:03}").write_bytes(b"x" * 100)
     (data / "/".join("d" * 60)).parent.mkdir(parents=True)  # more folders than descriptors
     (data / "/".join("d" * 60)).write_bytes(b"x" * 100)
     ended = subprocess.run(
-        [sys.executable, *options, "-c", FEW, tmp_path / "site", tmp_path / "copy"],
+        [sys.executable, *options, "-c", FEW, memory_path / "site", memory_path / "copy"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from staticstore import StaticStore
+from staticstore import StaticStore, tuning
 from tests.client.scene import MemorySite
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Before a retry: a window has those of its users, seconds in all.
+    monkeypatch.setattr(tuning, "FIRST_BACKOFF_SECONDS", 0.01)
 
 
 @pytest.fixture

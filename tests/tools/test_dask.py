@@ -19,6 +19,7 @@ import pytest
 from staticstore import IntegrityError, JoinedStore, StaticStore, StoreError, publish
 from staticstore.client.pickles.partitions import Partition
 from tests.client.scene import TIMEOUT
+from tests.memory import memory_folder
 from tests.servers import RawServer, Request, Wire, requiring_password, serve_files
 from tests.site.sitefolder import make_site
 from tests.tools import dask_tasks
@@ -67,10 +68,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, environment: Path) -> Iterator[Site]:
-    found = Site(tmp_path_factory.mktemp("dask") / "site")
-    with found.server:
-        yield found
+def site(environment: Path) -> Iterator[Site]:
+    with memory_folder() as folder:
+        found = Site(Path(folder) / "site")
+        with found.server:
+            yield found
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A document that may change under its URL: asked for conditionally, where possible."""
+"""A document that may change under its URL, requested conditionally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of a foreign index: fetched breadth first, within bounds, and asked again."""
+"""The documents of a foreign index, fetched breadth first and within bounds."""
 
 from __future__ import annotations
 

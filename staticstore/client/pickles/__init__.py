@@ -1,1 +1,1 @@
-"""What pickles of stores and values carry, and what unpickled ones share in a process."""
+"""Pickles of stores and values, and what unpickled ones share in a process."""

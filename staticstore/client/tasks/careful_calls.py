@@ -1,4 +1,4 @@
-"""Blocking reads for the numbers of several coroutines, each canceled with the last of them."""
+"""Blocking reads for coroutines, each canceled with the last that awaits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads that are awaited in one turn of an event loop, and begun together at the next."""
+"""Reads awaited in one turn of an event loop, begun together at the next."""
 
 from __future__ import annotations
 

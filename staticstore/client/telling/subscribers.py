@@ -1,4 +1,4 @@
-"""Whom a store notifies: subscriptions, signal handlers and the views of the store."""
+"""Whom a store notifies: subscriptions, signal handlers and its views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of an index that others publish, which may be checked after they are in use."""
+"""Entries of an index that others publish, perhaps checked only when used."""
 
 from __future__ import annotations
 

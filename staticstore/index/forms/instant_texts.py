@@ -1,4 +1,4 @@
-"""Dates and times of a column, kept as texts while their order is that of the instants."""
+"""Dates and times of a column, kept as texts while those sort as instants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed copies of values, for readers over slow lines: ``publish(compress="*.csv")``.
+"""Compressed copies of values: ``publish(compress="*.csv")``.
 
 A copy is ``stored/<sha256>.zst``: frames of Zstandard, of 256 KiB of the value each, and
 then a seek table, so that a reader of a part fetches only the frames that it needs.  It

@@ -1,4 +1,4 @@
-"""What an entry is in the form of another program: an item of STAC, a resource of a data package.
+"""An entry as an item of STAC, or as a resource of a data package.
 
 Fields of ours keep their names, unless the other form defines a field of that name otherwise:
 then they are prefixed, ``staticstore:type``.

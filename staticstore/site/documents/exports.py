@@ -1,4 +1,4 @@
-"""A site's index in the forms of other programs, a line for each value in the order of keys.
+"""A site's index in the forms of other programs, a line for each value.
 
 =============  ====================  ==============================================
 *pooch*        ``registry.txt``      a registry, for `pooch.Pooch.load_registry`

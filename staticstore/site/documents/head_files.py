@@ -1,4 +1,4 @@
-"""The head of a site and the documents that it names, made; `document_files` writes them."""
+"""Make a site's head and its documents, which `document_files` writes."""
 
 from __future__ import annotations
 

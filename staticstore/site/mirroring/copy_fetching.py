@@ -1,4 +1,4 @@
-"""Packs and compressed copies of a site, fetched into a mirror, with the values they hold."""
+"""Packs and compressed copies, fetched into a mirror with their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a copy of a foreign index knows of values whose sha256 that index does not give."""
+"""Values of a copied foreign index that has no sha256 of them."""
 
 from __future__ import annotations
 

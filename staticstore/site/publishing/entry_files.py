@@ -1,4 +1,4 @@
-"""The packs and compressed copies of a publish: further files that have values, too."""
+"""The packs and compressed copies of a publish."""
 
 from __future__ import annotations
 

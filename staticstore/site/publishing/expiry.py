@@ -1,4 +1,4 @@
-"""Entries that end at a time that one of their fields says: ``publish(expire="valid_until")``."""
+"""Entries that expire by a field: ``publish(expire="valid_until")``."""
 
 from __future__ import annotations
 

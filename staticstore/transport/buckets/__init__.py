@@ -1,1 +1,1 @@
-"""Sites in buckets: where they are, whose credentials are used, and how requests are signed."""
+"""Sites in buckets: locations, credentials, and signed requests."""

@@ -1,4 +1,4 @@
-"""The credentials of Azure's own kind: the key of an account, and a shared access signature."""
+"""Azure's own credentials: account keys and shared access signatures."""
 
 from __future__ import annotations
 

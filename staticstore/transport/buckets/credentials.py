@@ -1,4 +1,4 @@
-"""The credentials for a bucket: from an argument, the environment, or files of the user."""
+"""Credentials for a bucket, from arguments, the environment or files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The credentials of the cloud machine or container that this runs on: asked for only if told."""
+"""Credentials of the cloud machine or container that this runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The location of a site in a bucket: ``s3://``, ``gs://`` or ``az://``, as a URL of https."""
+"""The location of a site in a bucket: ``s3://``, ``gs://``, ``az://``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signature Version 4, of AWS and of Google: in header fields, and in the query of a URL.
+"""Signature Version 4 of AWS and Google, in header fields or a URL.
 
 Pure: no clock, no network.  See AWS, "Create a signed AWS API request", and Google,
 "V4 signing process": they differ in names only.

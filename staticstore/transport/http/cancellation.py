@@ -1,4 +1,4 @@
-"""A call that is canceled while it waits for a host, and the end of its connection."""
+"""Calls that are canceled, with their connections, while they wait."""
 
 from __future__ import annotations
 

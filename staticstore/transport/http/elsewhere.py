@@ -1,4 +1,4 @@
-"""Where the entries of a site lead: a session for each origin, and no secret for any other."""
+"""Where entries lead: a session for each origin, without secrets."""
 
 from __future__ import annotations
 

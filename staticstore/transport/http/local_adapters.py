@@ -1,4 +1,4 @@
-"""Adapters of requests that answer without a network: from files, and from URLs themselves."""
+"""Adapters of requests for ``file:`` and ``data:`` URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a request, which the signal `request_finished` sends when it has ended."""
+"""The report of a request, which the signal `request_finished` sends."""
 
 from __future__ import annotations
 

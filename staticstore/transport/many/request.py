@@ -1,4 +1,4 @@
-"""One of many requests to a root, an answer that fits, and ranges that share a request."""
+"""Requests that are sent together, their answers, and shared ranges."""
 
 from __future__ import annotations
 

@@ -305,6 +305,7 @@ def test_a_subscription_may_outlive_its_store(site: MemorySite) -> None:
     subscription = site.open().subscribe(print)
     gc.collect()
     subscription.close()
+    assert subscription.is_closed
 
 
 def test_a_store_that_is_not_connected_refuses_a_subscription(site: MemorySite) -> None:

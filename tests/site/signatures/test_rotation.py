@@ -120,7 +120,7 @@ def test_root_keys_may_be_in_several_folders(
     for number, path in enumerate(keys.path.glob("root-*")):
         (tmp_path / str(number)).mkdir()
         path.rename(tmp_path / str(number) / path.name)
-    rotate(published, "publish", opened(keys.path, tmp_path / "0", tmp_path / "2"))
+    assert rotate(published, "publish", opened(keys.path, tmp_path / "0", tmp_path / "2")).is_signed
 
 
 def test_an_expired_root_is_renewed_with_the_same_keys(
