@@ -104,7 +104,7 @@ def test_a_copy_of_a_site_that_is_signed_no_more_is_not_signed(
 
 
 @pytest.mark.parametrize("verified", [True, False])
-def test_t33_a_copy_of_a_site_with_new_keys_has_no_root_documents_of_the_old_ones(
+def test_t21_a_copy_of_a_site_with_new_keys_has_no_root_documents_of_the_old_ones(
     site: SignedSite, opened: Opened, tmp_path: Path, verified: bool
 ) -> None:
     site.write_root()
@@ -127,7 +127,7 @@ def age(root: Path, days: int) -> None:
         os.utime(path, (then, then))
 
 
-def test_t32_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
+def test_t20_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     with plain(site.root) as store:
@@ -140,7 +140,7 @@ def test_t32_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
     assert [path for path in named if not path.exists()] == []
 
 
-def test_t32_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
+def test_t20_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
     site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was killed between head and timestamp, and the next run comes a week later."""
@@ -161,7 +161,7 @@ def test_t32_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
     assert list(opened(copy)) == ["a.txt", "b.txt", "c.txt"]
 
 
-def test_t32_what_signatures_lead_to_stays_while_the_signatures_do(
+def test_t20_what_signatures_lead_to_stays_while_the_signatures_do(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     """A value fails for many days, so that the copy has an index of its own."""

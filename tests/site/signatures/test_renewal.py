@@ -89,7 +89,7 @@ def test_other_keys_do_not_prolong_a_site(published: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json", "*head*"])
-def test_h6_what_is_not_signed_is_not_prolonged(
+def test_k6_what_is_not_signed_is_not_prolonged(
     published: Path, timer: KeyFolder, name: str
 ) -> None:
     (path,) = (published / "trust").glob(name)
@@ -107,7 +107,7 @@ def put_back(folder: Path, site: Path) -> None:
             (site / path.relative_to(folder)).write_bytes(path.read_bytes())
 
 
-def test_h13_an_older_state_that_somebody_has_put_back_is_not_prolonged(
+def test_k13_an_older_state_that_somebody_has_put_back_is_not_prolonged(
     published: Path, keys: KeyFolder, timer: KeyFolder, tmp_path: Path
 ) -> None:
     """All its signatures are right; new readers would be shown it for as long as it is."""
@@ -129,7 +129,7 @@ def test_h13_an_older_state_that_somebody_has_put_back_is_not_prolonged(
     renew(published, keys)
 
 
-def test_h13_another_site_has_versions_of_its_own(
+def test_k13_another_site_has_versions_of_its_own(
     published: Path, keys: KeyFolder, tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
@@ -189,7 +189,7 @@ def test_a_site_that_others_have_signed_does_not_verify_with_the_keys(
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json", "*head*"])
-def test_h6_a_changed_document_does_not_verify(published: Path, name: str) -> None:
+def test_k6_a_changed_document_does_not_verify(published: Path, name: str) -> None:
     (path,) = (published / "trust").glob(name)
     path.write_bytes(path.read_bytes().replace(b"0", b"1"))
     assert [where for where, _ in verify_site(published).wrong] == ["trust"]

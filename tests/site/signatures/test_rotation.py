@@ -165,7 +165,7 @@ def test_a_folder_of_keys_without_the_newest_root_follows_the_site(
     renew(published, again(keys))
 
 
-def test_h9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
+def test_k9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
     published: Path, keys: KeyFolder, reader: Reader
 ) -> None:
     """Who has the stolen key signs the highest version, and nothing newer would count."""
@@ -185,7 +185,7 @@ def test_h9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
 
 
 @pytest.mark.parametrize("version", [2**53, 10**400])
-def test_h9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation(
+def test_k9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation(
     published: Path, keys: KeyFolder, reader: Reader, version: int
 ) -> None:
     path = published / "trust" / "timestamp.json"
@@ -202,7 +202,7 @@ def test_h9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation
     reader.check(published)
 
 
-def test_h9_a_snapshot_far_ahead_is_left_by_a_rotation(
+def test_k9_a_snapshot_far_ahead_is_left_by_a_rotation(
     published: Path, keys: KeyFolder, reader: Reader
 ) -> None:
     """The next version would have more digits than the name of a document may."""
