@@ -179,6 +179,8 @@ def _shown(figure: str, value: float) -> str:
             if abs(value) >= size:
                 return f"{value / size:,.3g} {unit}"
         return f"{value / 1e-9:,.3g} ns"
+    if figure == "requests":
+        return f"{value:,.0f} request{'' if value == 1 else 's'}"
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(value) >= scale:
             return f"{value / scale:,.3g} {unit}"

@@ -17,6 +17,7 @@ __all__ = [
     "decompressed",
     "decompressed_copy",
     "find_zstd",
+    "frame_decompressor",
     "may_decompress",
 ]
 
@@ -63,6 +64,18 @@ def find_zstd() -> Any | None:
         except ImportError:
             continue
     return None
+
+
+def frame_decompressor(zstd: Any) -> Any:
+    """Return a decompressor of one frame, which refuses a window above 8 MiB.
+
+    Parameters
+    ----------
+    zstd : module
+        As of `find_zstd`.
+    """
+    most = _MOST_WINDOW_BYTES.bit_length() - 1
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: most})
 
 
 class Decompression:
@@ -131,8 +144,7 @@ class Decompression:
         self._frames_left -= 1
         if self._frames_left < 0:
             raise DecompressionError("it has too many frames")
-        option = self._zstd.DecompressionParameter.window_log_max
-        return self._zstd.ZstdDecompressor(options={option: _MOST_WINDOW_BYTES.bit_length() - 1})
+        return frame_decompressor(self._zstd)
 
     def finish(self) -> None:
         """Check that all that was put in were whole frames, and that they held all bytes.

@@ -84,7 +84,16 @@ CONTENDERS = {
     "publish-million": ("ours", "find -printf '%s %T@'"),
     "publish-small": ("ours", "sha256sum, a process for each core"),
     "publish-large": ("ours", "sha256sum, a process for each core"),
-    "stac": ("ours", "json.loads"),
+    "stac": ("ours", "ours, connected on loopback", "json.loads"),
+    "trust-polls": ("ours, with trust", "ours, without", "what trust adds"),
+    "trust-changes": ("ours, with trust", "ours, without", "what trust adds"),
+    "trust-publishes": (
+        "ours, signed",
+        "ours, not signed",
+        "what signing adds",
+        "the command, signed",
+        "the command, not signed",
+    ),
 }
 
 

@@ -14,6 +14,7 @@ __all__ = ["MODULES", "CannotRun", "Figures", "Measured", "Place", "Run", "Subje
 MODULES = (
     "connect",
     "polls",
+    "signatures",
     "interpreter",
     "window",
     "queries",
@@ -40,7 +41,7 @@ MODULES = (
     "stac",
 )
 
-#: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``.
+#: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``, ``requests``.
 Figures = dict[str, float]
 
 

@@ -70,10 +70,8 @@ def read(document: Document) -> Iterator[Entry | Link | str]:
             found[name, is_folder] = metadata or found.get((name, is_folder), {})
     for (name, is_folder), metadata in found.items():
         path, href = before + name, "./" + quote(name, errors="surrogateescape")
-        if is_folder:
-            yield Link(f"{href}/", f"{path}/")
-        else:
-            yield Entry(path, metadata, href if before else None)
+        entry = Entry(path, metadata, href if before else None)
+        yield Link(f"{href}/", f"{path}/") if is_folder else entry
 
 
 def is_likely(document: Document) -> bool:

@@ -44,7 +44,7 @@ def read(document: Document) -> Iterator[Entry | Link]:
     """
     if document.note is not None:
         return packages_of_shard(document)
-    body = decompressed(document.body) if is_compressed(document.body) else document.body
+    body = decompressed(document) if is_compressed(document.body) else document.body
     if is_message_pack(body):
         return shard_links(document.url, body)
     return _packages(body.removeprefix(_BYTE_ORDER_MARK))
@@ -68,7 +68,8 @@ def _packages(body: bytes) -> Iterator[Entry]:
     for packages in filter(None, (found.packages, found.conda)):
         for name in found.removed or ():
             packages.pop(name, None)
-        names, texts = iter(packages), iter(packages.values())
+        names, texts = iter(list(packages)), iter(list(packages.values()))
+        packages.clear()
         while some := list(islice(texts, tuning.CONDA_BATCH_ENTRIES)):
             keys = list(islice(names, len(some)))
             hrefs = [f"{base.rstrip('/')}/{quote(key)}" for key in keys] if base else repeat(None)

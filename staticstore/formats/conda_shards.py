@@ -96,7 +96,7 @@ def packages_of_shard(document: Document) -> Iterator[Entry]:
         raise ValueError("it is not the shard with the digest that the list of shards names")
     body = document.body
     if is_compressed(body):
-        body = decompressed(body, _MOST_SHARD_BYTES)
+        body = decompressed(document, _MOST_SHARD_BYTES)
     found = msgspec.msgpack.decode(body, type=Shards)
     removed = set(found.removed or ())
     for packages in filter(None, (found.packages, found.conda)):

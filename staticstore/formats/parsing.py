@@ -16,6 +16,7 @@ from ..index import codec
 from ..index.fields import are_keys, key_problem
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
 from . import Document, Entry, Link, Read, known_form, reader_of
+from .zstandard import BoundedDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,15 @@ MOST_PROBLEMS = 100
 _REASON_CHARACTERS = 300
 _CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
-# References that `href_problem` accepts at a glance.
-_PLAIN_HREF = re.compile(r"(?:https://[\w.-]+/)?(?!//)[\w.~!$&'()*+,;=@%/-]{1,1500}", re.ASCII)
+# References that `href_problem` accepts at a glance.  A set with `\w` takes half as long again.
+_PLAIN_HREF = re.compile(
+    r"(?:https://[A-Za-z0-9_.-]+/)?(?!//)[A-Za-z0-9_.~!$&'()*+,;=@%/-]{1,1500}"
+)
 _PLAIN_CHARACTERS = 1500
-_PLAIN_KEY = re.compile(r"[\w.~/-]+", re.ASCII)  # which quoting does not change
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
 # The text of an entry.
 _RAW = (msgspec.Raw, bytes, bytearray, memoryview)
+_OPEN, _CLOSE, _SPACE = b"{} "
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -68,7 +72,8 @@ def parse(
     root_url : str
         The root of the store, to which the places of values are relative.
     check_size : callable, optional
-        Called with the bytes of all entries so far, now and then; it raises if they are too many.
+        Called with the bytes of all entries so far, now and then, and with those of a document
+        that is decompressed; it raises if they are too many.
 
     Raises
     ------
@@ -80,6 +85,8 @@ def parse(
     -----
     An entry takes one to three microseconds.  benchmark: formats
     """
+    if check_size is not None:
+        document = BoundedDocument.of(document, check_size)
     try:
         found = _Reading(document, root_url, check_size or (lambda count: None)).parsed(read)
     except Exception as error:
@@ -118,11 +125,11 @@ class _Reading:
     def parsed(self, read: Read) -> ParsedDocument:
         """Read the document."""
         entries: dict[str, Raw] = {}
-        unchecked: list[str] = []
+        unchecked: list[str] | None = None  # all, as long as none is a mapping
         links: list[Link] = []
         size = checked = 0
         kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
-        is_mapping = False
+        is_mapping = is_raw = False
         raw: Raw
         metadata: Any  # since a type checker does not see what `is_mapping` means
         for item in read(self._document):
@@ -134,11 +141,14 @@ class _Reading:
                     place = self._place(key, href) if self._prefix or href is not None else None
                     if type(metadata) is not kind:  # they are mostly of one
                         kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
+                        is_raw = issubclass(kind, _RAW)
                     if is_mapping:
+                        unchecked = list(entries) if unchecked is None else unchecked
                         raw = self._encoded(metadata, place)
-                    elif issubclass(kind, _RAW):
+                    elif is_raw:
                         raw = metadata if place is None else _spliced(metadata, place)
-                        unchecked.append(key)
+                        if unchecked is not None:
+                            unchecked.append(key)
                     else:
                         text = f"its metadata are a mapping or bytes, not {kind.__name__}"
                         raise TypeError(text)
@@ -164,8 +174,9 @@ class _Reading:
             del entries[key]
         if self._left_out > MOST_PROBLEMS:
             self._warnings.append(f"{self._left_out - MOST_PROBLEMS} more entries are left out")
-        # Otherwise none is there twice, or no longer there.  benchmark: conda
-        if self._left_out or len(unchecked) != len(entries):
+        if unchecked is None:  # which is not made beside all else.  benchmark: conda
+            unchecked = list(entries)
+        elif unchecked:  # some may be there twice, or no longer there
             unchecked = list({key: None for key in unchecked if key in entries})
         return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
 
@@ -233,12 +244,18 @@ def _prefix(url: str, root_url: str) -> str:
 
 def _spliced(raw: Raw, place: str) -> bytes:
     """Return an object with its place as the last member, the one that counts."""
-    text = bytes(raw).rstrip()
-    members = text[1:-1]
-    if not (text.startswith(b"{") and text.endswith(b"}")):
-        return text  # no object, which is noticed when it is decoded
-    comma = b"" if not members or members.isspace() else b","
-    return b'{%b%b"placed":{"href":%b}}' % (members, comma, codec.encode(place))
+    text = bytes(raw)
+    is_plain = len(text) > 2 and text[0] == _OPEN and text[-1] == _CLOSE
+    if is_plain and _SPACE < text[-2] != _OPEN:  # as nearly all
+        members = text[:-1]
+    else:
+        text = text.rstrip()
+        if not (text.startswith(b"{") and text.endswith(b"}")):
+            return text  # no object, which is noticed when it is decoded
+        members = text[:-1].rstrip()
+    comma = b"" if members == b"{" else b","
+    # Half the time of a format with `%`.  benchmark: stac
+    return b"".join((members, comma, b'"placed":{"href":', codec.encode(place), b"}}"))
 
 
 def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,7 @@ class StacItem(msgspec.Struct):
     collection: Any = None
     bbox: msgspec.Raw = msgspec.Raw()
     properties: msgspec.Raw = msgspec.Raw()
-    assets: msgspec.Raw = msgspec.Raw()
+    assets: dict[str, msgspec.Raw] | Other = None
     links: msgspec.Raw = msgspec.Raw()
 
 
@@ -49,8 +49,7 @@ class _Asset(msgspec.Struct, gc=False):
     key: Any = msgspec.field(default=None, name="staticstore:key")  # of a site that exported it
 
 
-_raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_assets = msgspec.json.Decoder(dict[str, _Asset | Other]).decode
+_asset = msgspec.json.Decoder(_Asset | Other).decode
 _decoded, _encoded = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 
 
@@ -58,24 +57,24 @@ def values_of(
     item: StacItem, *, is_item: bool = True, base: Callable[[], str] = str
 ) -> Iterator[Entry | str]:
     """Yield the assets of an item or a collection, resolved against `base()`."""
-    if not (texts := bytes(item.assets)).startswith(b"{"):
+    if not isinstance(item.assets, dict):
         return
     names, head = _own(item, is_item=is_item)
-    above, own_url = "/".join(map(str, names.values())), None
+    above, own_url, named = "/".join(map(str, names.values())), None, _encoded(names)[1:-1]
     if type(item.id) not in (str, int):
         yield f"an item {f'of {above} ' if above else ''}is left out: it has no id"
         return
-    for (name, raw), asset in zip(_raws(texts).items(), _assets(texts).values(), strict=True):
-        key = f"{above}/{name}"
+    for name, raw in item.assets.items():
+        key, asset = f"{above}/{name}", _asset(raw)
         if type(asset) is not _Asset or type(href := asset.href) is not str:
             yield f"{key} is left out: it has no href"
             continue
         if not href.startswith(("https:", "http:")) and not _ABSOLUTE.match(href):
             href = urljoin(own_url := base() if own_url is None else own_url, href)
         key = asset.key if type(asset.key) is str else key
-        last = _encoded(_with_content({**names}, asset))[1:]
-        text = b"".join((head, *_without_href(bytes(raw)), last))
-        yield Entry(key, text, href)
+        # The names last: they count.
+        last = (b",", _encoded(content)[1:]) if (content := _content_of(asset)) else (b"}",)
+        yield Entry(key, b"".join((head, *_without_href(bytes(raw)), named, *last)), href)
 
 
 def _own(item: StacItem, *, is_item: bool) -> tuple[dict[str, str | int], bytes]:
@@ -104,8 +103,9 @@ def _without_href(text: bytes) -> tuple[bytes, ...]:
     return text[1 : found.start()], text[found.end() : -1], b","
 
 
-def _with_content(found: dict[str, Any], asset: _Asset) -> dict[str, Any]:
+def _content_of(asset: _Asset) -> dict[str, Any]:
     # What it says of its bytes, in the fields that a store understands.
+    found: dict[str, Any] = {}
     if type(asset.type) is str:
         found["media_type"] = asset.type
     if type(asset.updated) is str:

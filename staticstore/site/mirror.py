@@ -233,6 +233,9 @@ def mirror(
     patterns = [globs] if isinstance(globs, str) else list(globs)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = site_snapshot(store)
+    if origin.pinned is not None:  # the copy gets the signatures that the last poll has verified
+        store.update_index()
+        origin = site_snapshot(store)
     keys, signatures, asked = None, TrustCopy(None), None
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)

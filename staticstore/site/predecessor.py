@@ -18,7 +18,7 @@ from ..errors import AuthorizationError, IndexFormatError, IntegrityError, Store
 from ..index.changes import parse_change_lines
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head, NamedDocument
 from ..index.snapshot import Index
-from ..trust.layout import MOST_DOCUMENT_BYTES, trust_path
+from ..trust.layout import MOST_DOCUMENT_BYTES, TIMESTAMP_NAME, trust_path
 from .documents.feed import FEED_NAME, MOST_FEED_BYTES
 
 if TYPE_CHECKING:
@@ -106,14 +106,16 @@ class PublishedAt:
             The location is invalid.
         """
         with self._opened() as (url, read):
+
+            def read_trust(name: str) -> bytes | None:
+                return _read_if_allowed(read, trust_path(name), MOST_DOCUMENT_BYTES)
+
             body = read(HEAD_PATH, MOST_HEAD_BYTES)
+            if signed_head is not None and (body is not None or read_trust(TIMESTAMP_NAME)):
+                signed = signed_head(read_trust)
+                body = body if signed is None else signed
             if body is None:
                 return None
-            if signed_head is not None:
-                signed = signed_head(
-                    lambda name: _read_if_allowed(read, trust_path(name), MOST_DOCUMENT_BYTES)
-                )
-                body = body if signed is None else signed
             try:
                 head = Head.parse(body)
             except IndexFormatError as error:

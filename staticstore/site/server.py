@@ -14,6 +14,7 @@ from urllib.parse import quote
 from .. import tuning
 from ..errors import StoreError, quoted, reason_of
 from .folder.site_folder import SiteFolder
+from .folder.trust_files import check_no_keys
 
 if TYPE_CHECKING:
     from .application import Listener
@@ -132,7 +133,8 @@ def serve(
     ------
     StoreError
         There is no such folder, the port is in use, the address does not belong to
-        this machine, the user name has a colon, or werkzeug is not installed.
+        this machine, the user name has a colon, private keys with which sites are signed
+        are in the folder, or werkzeug is not installed.
 
     Notes
     -----
@@ -153,6 +155,7 @@ def serve(
     if auth is not None and ":" in auth[0]:
         raise StoreError("the user name may have no colon, since a colon ends it (RFC 7617)")
     folder = SiteFolder.of(root, data)
+    check_no_keys(folder)
     try:
         from .application import Listener, SiteApplication
     except ImportError as error:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from ..index.codec import SHA256
 from .layout import (
     MOST_DOCUMENT_BYTES,
     MOST_ROOT_DOCUMENTS,
+    ROLES,
     ROOT,
     SNAPSHOT,
     TARGET_NAME,
@@ -67,6 +69,44 @@ class TrustState(NamedTuple):
         """How new this is, to compare two states of one site that were both verified."""
         return len(self.roots), version_of(self.timestamp)
 
+    def files(self, pinned: bytes) -> dict[str, bytes]:
+        """Return the files of ``trust/`` that these are, by name, the timestamp last.
+
+        Parameters
+        ----------
+        pinned : bytes
+            The root document that comes before them.
+        """
+        versions = itertools.count(version_of(pinned) + 1)
+        return {
+            **{document_name(ROOT, next(versions)): root for root in self.roots},
+            target_name(hashlib.sha256(self.head).hexdigest()): self.head,
+            document_name(TARGETS, version_of(self.targets)): self.targets,
+            document_name(SNAPSHOT, version_of(self.snapshot)): self.snapshot,
+            TIMESTAMP_NAME: self.timestamp,
+        }
+
+    def encode(self) -> dict[str, Any]:
+        """Return the documents as texts, for JSON."""
+        return {
+            name: [one.decode() for one in value] if isinstance(value, tuple) else value.decode()
+            for name, value in self._asdict().items()
+        }
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> TrustState:
+        """Return what `encode` has made texts of; nothing is verified.
+
+        Raises
+        ------
+        LookupError, TypeError, AttributeError, ValueError
+            It is something else.
+        """
+        if not isinstance(said["roots"], list):
+            raise TypeError("the root documents are no list")
+        roots = tuple(one.encode() for one in said["roots"][:MOST_ROOT_DOCUMENTS])
+        return cls(roots, *(said[name].encode() for name in cls._fields[1:]))
+
 
 class Lifetime(NamedTuple):
     """How long a document holds."""
@@ -96,11 +136,22 @@ class VerifiedHead(NamedTuple):
     version: int
     #: Of each document.
     lifetimes: tuple[Lifetime, ...]
+    #: The documents that lead to it.
+    state: TrustState = TrustState()
 
     @property
     def root_version(self) -> int:
         """The version of the last root document."""
         return next(one.version for one in self.lifetimes if one.role == ROOT)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """How new this is, to compare what several roots of one site have.
+
+        A timestamp counts only among those under the same root document: an older one may
+        be by a key that was stolen, and replaced since.
+        """
+        return self.root_version, self.version
 
     @property
     def expires(self) -> float:
@@ -271,10 +322,18 @@ def version_of(body: bytes) -> int:
 
 
 def lifetime_of(body: bytes) -> Lifetime:
-    """Return how long a document holds that python-tuf has verified."""
+    """Return how long a document says that it holds.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        It is no document, which one that python-tuf has verified cannot be.
+    """
     signed = signed_part(body)
-    expires = datetime.fromisoformat(signed["expires"])
-    return Lifetime(signed["_type"], signed["version"], expires.timestamp())
+    role, version = signed["_type"], signed["version"]
+    if role not in ROLES or type(version) is not int:  # they become parts of a text
+        raise ValueError("it is no document of a role")
+    return Lifetime(role, version, datetime.fromisoformat(signed["expires"]).timestamp())
 
 
 def _require_tuf() -> None:

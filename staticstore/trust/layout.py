@@ -135,6 +135,7 @@ def is_near_end(role: str, version: int, expires: float, now: float) -> bool:
     [False, True, True]
     """
     lifetime = LIFETIME_SECONDS[role]
-    if role != ROOT and 0 < expires - version < lifetime:  # it was signed for a shorter time
+    # It was signed for a shorter time.  Compared, since no float has an integer of 400 digits.
+    if role != ROOT and expires - lifetime < version < expires:
         lifetime = expires - version
     return expires - now < lifetime * _WARNED_PART

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError, TrustError, TrustReason, raise_alone
+from ..errors import StoreError, TrustError, TrustReason, raise_alone, reason_of
 from .documents import TrustState, VerifiedHead, is_document, lifetime_of, version_of
 from .layout import (
     MOST_DOCUMENT_BYTES,
@@ -77,14 +77,18 @@ def verified_head(
     Requests one document if nothing is new, beside the next root document, and four more
     if there is a new head.  Costs about 3 ms of the processor.  Thread-safe.
     """
-    with tempfile.TemporaryDirectory(prefix="staticstore-trust-") as name:
-        run = _Run(Path(name), pinned, state, read, verified)
-        run.write_state()
-        try:
-            found: VerifiedHead | StoreError = run.head()
-        except StoreError as error:
-            found = error
-        return found, run.read_state(is_verified=isinstance(found, VerifiedHead))
+    try:
+        with tempfile.TemporaryDirectory(prefix="staticstore-trust-") as name:
+            run = _Run(Path(name), pinned, state, read, verified)
+            run.write_state()
+            try:
+                found: VerifiedHead | StoreError = run.head()
+            except StoreError as error:
+                found = error
+            new = run.read_state(is_verified=isinstance(found, VerifiedHead))
+    except OSError as error:
+        return _folder_error(error), state
+    return (found._replace(state=new) if isinstance(found, VerifiedHead) else found), new
 
 
 class _Run:
@@ -258,13 +262,7 @@ class _TrustSource:
         except exceptions.LengthOrHashMismatchError as error:
             problem = f"has other bytes than were signed: {error}", "mismatch"
         except OSError as error:
-            raise_alone(
-                StoreError(
-                    f"signatures cannot be verified without a folder for temporary "
-                    f"files: {error.strerror}"
-                ),
-                error,
-            )
+            raise_alone(_folder_error(error), error)
         except Exception as error:
             problem = f"is refused: {type(error).__name__}", "mismatch"
         raise_alone(
@@ -277,6 +275,12 @@ class _TrustSource:
         if is_versioned and str(version_of(self._body)) != version:
             return f"is another version than was signed: {error}", "mismatch"
         return f"is older than what was seen before: {error}", "rollback"
+
+
+def _folder_error(error: OSError) -> StoreError:
+    return StoreError(
+        f"signatures cannot be verified without a folder for temporary files: {reason_of(error)}"
+    )
 
 
 def _is_signed(role: str, body: bytes, root: bytes) -> bool:

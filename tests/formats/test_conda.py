@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import zstandard as zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
@@ -243,6 +244,54 @@ def test_a_bomb_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatc
     assert len(bomb) * 500 < 8 << 20
     with pytest.raises(ValueError, match="too large"):
         read(bomb)
+
+
+@pytest.mark.parametrize(("window_log", "is_read"), [(23, True), (24, False)])
+def test_no_window_above_8_mib_is_made(window_log: int, is_read: bool) -> None:
+    """A44: as RFC 8878 recommends it, whatever the frame asks for."""
+    parameters = zstd.ZstdCompressionParameters(window_log=window_log)
+    frame = zstd.ZstdCompressor(compression_params=parameters).compressobj()
+    body = frame.compress(repodata_bytes(3)) + frame.flush()
+    if is_read:
+        assert len(entries(body)) == 3
+    else:
+        with pytest.raises(ValueError, match="too much memory"):
+            read(body)
+
+
+def bounded(body: bytes, counts: list[int], most: int) -> zstandard.BoundedDocument:
+    def check_size(count: int) -> None:
+        counts.append(count)
+        if count > most:
+            raise ValueError("more than it may have")
+
+    return zstandard.BoundedDocument.of(Document(URL, body, None, None), check_size)
+
+
+def test_a_document_is_decompressed_up_to_the_bound_that_it_has() -> None:
+    """A44: also spaces, which become no entry."""
+    counts: list[int] = []
+    most = 2 << 20
+    with pytest.raises(ValueError, match="more than it may have"):
+        list(conda.read(bounded(compressed(b" " * (16 << 20)), counts, most)))
+    assert most < counts[-1] <= most + tuning.DOCUMENT_PIECE_BYTES
+
+
+def test_the_frames_of_a_document_count_together() -> None:
+    """A44."""
+    counts: list[int] = []
+    frames = compressed(b" " * 1000) * 9
+    with pytest.raises(ValueError, match="more than it may have"):
+        list(conda.read(bounded(frames, counts, 5500)))
+    assert counts[-1] == 6000
+
+
+def test_a_bound_of_its_own_replaces_that_of_any_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zstandard, "_MOST_BYTES", 1 << 10)
+    body = compressed(repodata_bytes(50))
+    with pytest.raises(ValueError, match="too large"):
+        read(body)
+    assert len(list(conda.read(bounded(body, [], 1 << 20)))) == 50
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

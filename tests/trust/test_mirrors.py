@@ -104,7 +104,7 @@ def test_a_copy_of_a_site_that_is_signed_no_more_is_not_signed(
 
 
 @pytest.mark.parametrize("verified", [True, False])
-def test_t33_a_copy_of_a_site_with_new_keys_has_no_root_documents_of_the_old_ones(
+def test_t21_a_copy_of_a_site_with_new_keys_has_no_root_documents_of_the_old_ones(
     site: SignedSite, opened: Opened, tmp_path: Path, verified: bool
 ) -> None:
     site.write_root()
@@ -127,7 +127,7 @@ def age(root: Path, days: int) -> None:
         os.utime(path, (then, then))
 
 
-def test_t32_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
+def test_t20_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     with plain(site.root) as store:
@@ -140,7 +140,7 @@ def test_t32_what_signatures_lead_to_stays_for_a_day_after_it_was_replaced(
     assert [path for path in named if not path.exists()] == []
 
 
-def test_t32_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
+def test_t20_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
     site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was killed between head and timestamp, and the next run comes a week later."""
@@ -161,7 +161,7 @@ def test_t32_what_signatures_lead_to_stays_for_a_day_after_a_killed_mirror(
     assert list(opened(copy)) == ["a.txt", "b.txt", "c.txt"]
 
 
-def test_t32_what_signatures_lead_to_stays_while_the_signatures_do(
+def test_t20_what_signatures_lead_to_stays_while_the_signatures_do(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     """A value fails for many days, so that the copy has an index of its own."""
@@ -203,10 +203,56 @@ def test_a_part_has_no_signatures_and_says_so(
 def test_forged_signatures_are_not_copied(site: SignedSite, opened: Opened, tmp_path: Path) -> None:
     store = opened()
     body = signatures(site.root)["1.targets.json"].replace(b"sha256", b"sha25x")
+    right = signatures(site.root)
     site.restore({"1.targets.json": body})
-    with pytest.raises(TrustError):
+    mirror(store, tmp_path / "copy")
+    assert signatures(tmp_path / "copy") == right
+
+
+def test_an_older_state_that_is_served_after_the_poll_is_not_copied(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """It may have been signed by a key that was stolen, and replaced since."""
+    old = site.copy()
+    site.publish({"a.txt": b"two"})
+    store = opened()
+    site.restore(old)
+    with pytest.raises(TrustError) as caught:
         mirror(store, tmp_path / "copy")
+    assert caught.value.reason == "rollback"
     assert signatures(tmp_path / "copy") == {}
+
+
+def test_the_copy_is_the_memory_of_a_mirror_without_a_cache(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    old = site.files()
+    site.publish({"a.txt": b"two"})
+    mirror(opened(), tmp_path / "copy")
+    before = signatures(tmp_path / "copy")
+    for name, body in old.items():
+        (site.root / name).write_bytes(body)
+    with pytest.raises(TrustError) as caught:
+        mirror(opened(), tmp_path / "copy")
+    assert caught.value.reason == "rollback"
+    assert signatures(tmp_path / "copy") == before
+    assert (tmp_path / "copy" / "data" / "a.txt").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("verifies", [False, True])
+def test_a_site_that_is_signed_anew_replaces_the_root_documents_of_its_copy(
+    site: SignedSite, opened: Opened, tmp_path: Path, verifies: bool
+) -> None:
+    """With keys that have nothing to do with those before, and fewer root documents."""
+    site.write_root()
+    with plain(site.root) as store:
+        mirror(store, tmp_path / "copy")
+    again = SignedSite(tmp_path / "again")
+    with opened(again.root, trust=again.pinned) if verifies else plain(again.root) as store:
+        mirror(store, tmp_path / "copy", force=True)
+    assert signatures(again.root).items() <= signatures(tmp_path / "copy").items()
+    assert "2.root.json" not in signatures(tmp_path / "copy")
+    assert list(opened(tmp_path / "copy", trust=again.pinned)) == ["a.txt"]
 
 
 def test_half_of_the_signatures_is_not_copied(

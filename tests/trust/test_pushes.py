@@ -62,7 +62,7 @@ def test_a_site_that_is_half_signed_is_not_pushed(site: SignedSite, tmp_path: Pa
 
 
 @pytest.mark.parametrize("delete", [False, True])
-def test_t31_a_site_that_is_not_signed_does_not_replace_a_signed_one_unless_forced(
+def test_t19_a_site_that_is_not_signed_does_not_replace_a_signed_one_unless_forced(
     site: SignedSite, opened: Opened, tmp_path: Path, delete: bool
 ) -> None:
     pinned, host = site.pinned.read_bytes(), tmp_path / "host"
@@ -82,7 +82,7 @@ def test_t31_a_site_that_is_not_signed_does_not_replace_a_signed_one_unless_forc
     assert push(site.root, host, delete=delete).deleted == []
 
 
-def test_t31_a_push_that_ends_before_it_has_removed_the_timestamp_is_mended_by_the_next(
+def test_t19_a_push_that_ends_before_it_has_removed_the_timestamp_is_mended_by_the_next(
     site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, pinned = tmp_path / "host", site.pinned.read_bytes()
@@ -95,7 +95,7 @@ def test_t31_a_push_that_ends_before_it_has_removed_the_timestamp_is_mended_by_t
     assert not (host / "trust" / "timestamp.json").exists()
 
 
-def test_t31_a_signed_site_that_came_there_by_other_means_is_not_replaced_either(
+def test_t19_a_signed_site_that_came_there_by_other_means_is_not_replaced_either(
     site: SignedSite, tmp_path: Path
 ) -> None:
     shutil.copytree(site.root, tmp_path / "host")
@@ -104,7 +104,7 @@ def test_t31_a_signed_site_that_came_there_by_other_means_is_not_replaced_either
         push(site.root, tmp_path / "host")
 
 
-def test_t31_a_site_with_other_keys_replaces_all_root_documents_if_forced(
+def test_t19_a_site_with_other_keys_replaces_all_root_documents_if_forced(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
     site.write_root()
@@ -122,7 +122,7 @@ def test_t31_a_site_with_other_keys_replaces_all_root_documents_if_forced(
     assert opened(host)["a.txt"].read() == b"one"
 
 
-def test_t32_what_signatures_lead_to_stays_for_a_day_after_an_interrupted_push(
+def test_t20_what_signatures_lead_to_stays_for_a_day_after_an_interrupted_push(
     site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = tmp_path / "host"
@@ -160,7 +160,7 @@ def cut_off(
             push(site, host, force={"lineage"})
 
 
-def test_t32_a_first_push_that_ends_before_its_note_is_known_to_have_signed(
+def test_t20_a_first_push_that_ends_before_its_note_is_known_to_have_signed(
     site: SignedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = tmp_path / "host"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from staticstore import (
 from staticstore.interop.fsspec import StaticStoreFileSystem
 from tests.servers import RawServer, requiring_password, serve_files
 from tests.trust.conftest import Opened
-from tests.trust_sites import SignedSite
+from tests.trust_sites import SignedSite, new_key
 
 
 @pytest.fixture
@@ -202,14 +203,26 @@ def test_fsspec_takes_the_root_document(site: SignedSite, host: RawServer) -> No
 def test_the_newest_valid_timestamp_counts(
     site: SignedSite, opened: Opened, tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(site.root, tmp_path / "old")
     site.publish({"a.txt": b"two"})
     store = opened([tmp_path / "old", site.root])
     assert store["a.txt"].read() == b"two"
     assert store.info()["source"].endswith("/site/")
     assert not store.info()["stale"]
+
+
+def test_a_timestamp_of_a_replaced_key_is_not_newer(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """The versions of another renew key may begin anew, and its thief signs high ones."""
+    site.versions["timestamp"] = 50
+    site.write_timestamp()
+    shutil.copytree(site.root, tmp_path / "old")
+    site.keys["snapshot"] = site.keys["timestamp"] = [new_key()]
+    site.write_root()
+    site.versions["timestamp"] = 1
+    site.publish({"a.txt": b"two"})
+    assert opened([tmp_path / "old", site.root])["a.txt"].read() == b"two"
 
 
 def test_a_root_that_lies_is_passed_over(site: SignedSite, opened: Opened, tmp_path: Path) -> None:

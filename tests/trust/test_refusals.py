@@ -114,7 +114,7 @@ REASONS = {"404": "missing", "a page": "missing", "endless": "mismatch"}
 
 
 @pytest.mark.parametrize("what", REFUSALS)
-def test_t34_a_poll_that_is_refused_a_document_fails_and_the_next_one_mends_it(
+def test_t22_a_poll_that_is_refused_a_document_fails_and_the_next_one_mends_it(
     site: SignedSite, opened: Opened, host: Host, server: RawServer, what: str
 ) -> None:
     answer, (of_root, of_others) = REFUSALS[what]
@@ -149,7 +149,7 @@ def test_t34_a_poll_that_is_refused_a_document_fails_and_the_next_one_mends_it(
     assert store["b.txt"].read() == b"two"
 
 
-def test_t34_documents_that_the_host_has_in_another_place_are_as_good(
+def test_t22_documents_that_the_host_has_in_another_place_are_as_good(
     site: SignedSite, opened: Opened, host: Host, server: RawServer
 ) -> None:
     def moved(request: Request, wire: Wire) -> None:
@@ -167,7 +167,7 @@ def test_t34_documents_that_the_host_has_in_another_place_are_as_good(
     assert sum(request.target.endswith("?moved") for request in server.requests) == len(ROLES)
 
 
-def test_t35_a_next_root_document_that_fails_is_no_wrong_signature(
+def test_t23_a_next_root_document_that_fails_is_no_wrong_signature(
     site: SignedSite, opened: Opened, host: Host, server: RawServer
 ) -> None:
     """The keys were replaced, and the host is overloaded when a reader asks for them."""
@@ -183,7 +183,7 @@ def test_t35_a_next_root_document_that_fails_is_no_wrong_signature(
     assert store.update_index()
 
 
-def test_t34_a_document_that_comes_too_slowly_fails_in_time(
+def test_t22_a_document_that_comes_too_slowly_fails_in_time(
     site: SignedSite, host: Host, server: RawServer
 ) -> None:
     def drips(request: Request, wire: Wire) -> None:
@@ -213,7 +213,7 @@ class Held:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_t36_disconnect_cuts_a_poll_that_waits_for_a_document(
+def test_t24_disconnect_cuts_a_poll_that_waits_for_a_document(
     site: SignedSite, opened: Opened, host: Host, server: RawServer, role: str
 ) -> None:
     store = opened(server.url)
@@ -239,7 +239,7 @@ def test_t36_disconnect_cuts_a_poll_that_waits_for_a_document(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_t36_a_canceled_connect_that_waits_for_a_document_ends(
+def test_t24_a_canceled_connect_that_waits_for_a_document_ends(
     site: SignedSite, host: Host, server: RawServer, role: str
 ) -> None:
     site.publish({"b.txt": b"two"})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-from staticstore import StaticStore, TransportError, TrustError
+from staticstore import IntegrityError, StaticStore, StoreError, TransportError, TrustError
 from tests.servers import RawServer, serve_files
 from tests.trust.conftest import Opened
 from tests.trust_sites import SignedSite
@@ -151,6 +154,64 @@ def test_a_cached_index_was_verified_when_it_came(
         server.start()
     assert list(store) == ["a.txt"]
     assert (info["trust"], info["stale"]) == ("signed", True)
+
+
+def test_a_cached_index_that_somebody_has_forged_does_not_count(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    """With a right note beside it: whoever can write here still has no key."""
+    opened(cache=tmp_path / "cache").disconnect()
+    (note,) = tmp_path.glob("cache/indexes/*/note.json")
+    said = json.loads(note.read_bytes().partition(b"\n")[2])
+    (site.root / "data" / "a.txt").write_bytes(b"TWO")
+    body = (note.parent / "index.json").read_bytes()
+    right, wrong = (hashlib.sha256(one).hexdigest().encode() for one in (b"one", b"TWO"))
+    forged = body.replace(right, wrong)
+    (note.parent / "index.json").write_bytes(forged)
+    said["sha256"] = hashlib.sha256(forged).hexdigest()
+    line = json.dumps(said).encode()
+    note.write_bytes(hashlib.sha256(line).hexdigest().encode() + b"\n" + line)
+    with pytest.raises(IntegrityError):
+        opened(cache=tmp_path / "cache")["a.txt"].read()
+
+
+def test_no_note_says_how_long_signatures_hold(
+    site: SignedSite, opened: Opened, tmp_path: Path
+) -> None:
+    server = RawServer(serve_files(site.files()))
+    with server:
+        store = opened(server.url, cache=tmp_path / "cache")
+        right = store.info()["trust_expires"]
+        store.disconnect()
+    (note,) = tmp_path.glob("cache/indexes/*/note.json")
+    said = json.loads(note.read_bytes().partition(b"\n")[2])
+    line = json.dumps({**said, "expires": said["expires"] * 2}).encode()
+    note.write_bytes(hashlib.sha256(line).hexdigest().encode() + b"\n" + line)
+    assert opened(server.url, cache=tmp_path / "cache").info()["trust_expires"] == right
+
+
+def test_without_a_folder_for_temporary_files_a_poll_fails(
+    site: SignedSite, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+    site.write_timestamp()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StoreError, match="temporary files"):
+        store.update_index()
+    assert store["a.txt"].read() == b"one"
+
+
+def test_a_full_disk_is_a_poll_that_fails(
+    site: SignedSite, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_bytes(path: Path, body: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = opened()
+    site.write_timestamp()
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(StoreError, match="No space left"):
+        store.update_index()
 
 
 def test_a_cached_index_without_signatures_does_not_count(

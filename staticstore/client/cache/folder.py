@@ -13,7 +13,8 @@ Every file is verified when it is read, and may be deleted at any time.  An erro
 disk is never raised: the store then works without the cache.
 
 An index is verified by the note beside it, so that another user who may write here could
-forge both: files and folders that others may write are not used.
+forge both: files and folders that others may write are not used.  That of a signed site is
+verified by signatures, which are in the note, too, and which nobody can forge.
 """
 
 from __future__ import annotations

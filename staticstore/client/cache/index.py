@@ -17,6 +17,7 @@ from ...disk.part_file import PartFolder
 from ...errors import IntegrityError, NotConnectedError, StoreError, reason_of
 from ...index.forms.foreign_entries import ForeignEntries
 from ...index.freshness import Freshness
+from ...index.head import Head
 from ...index.snapshot import Index
 from ..following.index_reader import Held
 from .folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder
@@ -44,13 +45,14 @@ class CachedIndex:
         The site.
     options : mapping
         Those of the store.  What was read of a site that must be signed counts under the
-        same pinned root document alone.
+        same pinned root document alone, and only with the signatures of its head.
     """
 
     def __init__(self, folder: CacheFolder, root: Root, options: Mapping[str, Any]) -> None:
         self._folder = folder
         self._root = root
         self._place = folder.place_of_site(root, options)
+        self._pinned: bytes | None = options["trust"]
         self._note: Note | None = None
         #: Where interrupted documents are kept.
         self.parts = PartFolder(self._opened)
@@ -78,6 +80,8 @@ class CachedIndex:
                 return None
             note, body = _verified(self._place)
             is_https = self._root.origin.scheme == "https"
+            if self._pinned is not None:
+                note = _signed_note(note, self._pinned)
             index = Index.parse(body, vouched_entries=note.entries, https_only=is_https)
             if self._root.document is not None:
                 index = Index(ForeignEntries.of(index.stored), index.warnings)
@@ -102,6 +106,7 @@ class CachedIndex:
             size=note.size,
             source=note.source,
             expires=note.expires,
+            signatures=note.signatures,
         )
         return held, Freshness.parse(note.freshness), note.fetched
 
@@ -195,6 +200,7 @@ class CachedIndex:
                 freshness=freshness.as_json(),
                 warnings=warnings,
                 expires=held.expires,
+                signatures=held.signatures,
             )
         )
 
@@ -247,6 +253,27 @@ def _verified(place: Path) -> tuple[Note, bytes]:
     if hashlib.sha256(body).hexdigest() != note.sha256:
         raise ValueError("the document is damaged")
     return note, body
+
+
+def _signed_note(note: Note, pinned: bytes) -> Note:
+    """Return a note as its signatures say it, whoever wrote it; ValueError if they do not."""
+    from ...trust.chain import RootChain, SignedHead  # they import python-tuf, of an extra
+    from ...trust.documents import Lifetime, version_of
+    from ...trust.layout import ROOT, document_name
+
+    if note.signatures is None:
+        raise ValueError("its signatures are missing")
+    read = note.signatures.files(pinned).get
+    try:
+        chain = RootChain.of(pinned, document_name(ROOT, version_of(pinned))).followed(read)
+        signed = SignedHead.read(chain.root, read)
+        head = Head.parse(signed.head)
+    except StoreError as error:
+        raise ValueError(f"its signatures are not right: {error}") from None
+    if not note.sha256 == note.index_sha256 == head.index.sha256:
+        raise ValueError("it is not the one that is signed")
+    parts = [chain.root, *(document.signed for document in signed.documents.values())]
+    return note._replace(head=head, expires=min(Lifetime.of(part).expires for part in parts))
 
 
 def _pieces(document: Iterable[bytes | memoryview]) -> Iterator[memoryview]:

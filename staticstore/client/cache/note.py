@@ -13,12 +13,13 @@ from ...index import codec
 from ...index.freshness import Freshness
 from ...index.head import Head, parse_count, parse_sha256
 from ...transport.http.conditions import checked_validators
+from ...trust.documents import TrustState
 from .folder import NOTE
 
 __all__ = ["Note", "read_note"]
 
 _FORMAT = "staticstore-cached-index/2"
-_MOST_NOTE_BYTES = 1 << 20
+_MOST_NOTE_BYTES = 8 << 20  # with the signatures, of which a site can have many root documents
 
 
 class Note(NamedTuple):
@@ -46,6 +47,8 @@ class Note(NamedTuple):
     warnings: tuple[str, ...]
     #: When the signatures of the head expire; None if it was taken without signatures.
     expires: float | None = None
+    #: The signatures of the head; None if it was taken without them.
+    signatures: TrustState | None = None
 
     @classmethod
     def parse(cls, text: bytes) -> Note:
@@ -77,6 +80,7 @@ class Note(NamedTuple):
                 freshness=Freshness.parse(said["freshness"]).as_json(),
                 warnings=tuple(map(str, said["warnings"])),
                 expires=None if (end := said.get("expires")) is None else float(end),
+                signatures=_signatures(said.get("signatures")),
             )
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError("the note is of another version") from error
@@ -89,9 +93,14 @@ class Note(NamedTuple):
             "validators": dict(self.validators),
             "head": None if self.head is None else self.head.encode().decode(),
             "freshness": dict(self.freshness),
+            "signatures": None if self.signatures is None else self.signatures.encode(),
         }
         line = codec.encode(said)
         return hashlib.sha256(line).hexdigest().encode() + b"\n" + line
+
+
+def _signatures(said: Any) -> TrustState | None:
+    return None if said is None else TrustState.parse(said)
 
 
 def read_note(place: Path) -> Note:

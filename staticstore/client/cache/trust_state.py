@@ -215,18 +215,12 @@ class _Memo:
 
 
 def _encoded(state: TrustState) -> bytes:
-    fields = {
-        name: [one.decode() for one in value] if isinstance(value, tuple) else value.decode()
-        for name, value in state._asdict().items()
-    }
-    return codec.encode({"format": _FORMAT, **fields}) + b"\n"
+    return codec.encode({"format": _FORMAT, **state.encode()}) + b"\n"
 
 
 def _parsed(text: bytes) -> TrustState:
     with contextlib.suppress(Exception):
         said = codec.decode(text)
         if said["format"] == _FORMAT:
-            roots = tuple(one.encode() for one in said["roots"])
-            others = (said[name].encode() for name in TrustState._fields[1:])
-            return TrustState(roots, *others)
+            return TrustState.parse(said)
     return TrustState()

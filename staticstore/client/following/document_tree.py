@@ -6,12 +6,10 @@ import contextlib
 import copy
 import hashlib
 import heapq
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ... import tuning
 from ...errors import (
     AuthorizationError,
     IndexFormatError,
@@ -320,7 +318,7 @@ class DocumentTree:
                 node.said, node.document.validators = None, {}
                 node.error, node.is_gone = status_error(found.status, key=None, url=found.url), True
             elif found is not None:
-                response, body = found.response, _moved(found.body)
+                response, body = found.response, bytes(found.body)
                 content_type = response.header("Content-Type")
                 of_response = response.url, body, found.sha256, content_type, response.validators
                 self._hear(node, Received(*of_response), limit)
@@ -369,16 +367,6 @@ class DocumentTree:
         location = locate(placed, self._session)
         self._origins.add(location.session.root.origin)
         return location
-
-
-def _moved(body: bytearray) -> bytes:
-    """Return the bytes and empty the array, without holding both whole."""
-    moved, piece = io.BytesIO(bytes(len(body))), tuning.DOCUMENT_PIECE_BYTES
-    while body:  # from the end, where an array gives memory back
-        moved.seek(max(0, len(body) - piece))
-        moved.write(body[-piece:])
-        del body[-piece:]
-    return moved.getvalue()  # without a copy
 
 
 def _check_failures(asked: list[_Node]) -> None:

@@ -23,6 +23,7 @@ from .documents import Documents, Sighting, with_excerpt, with_hint
 
 if TYPE_CHECKING:
     from ...index.head import Head
+    from ...trust.documents import TrustState
 
 __all__ = ["Held", "IndexReader", "ReadParts", "parsed"]
 
@@ -77,8 +78,9 @@ class Held:
     is_derived: bool = False
     #: Of how many documents it was made, in a foreign format.
     documents: int | None = None
-    #: When the signatures of the head expire, in seconds since 1970; None without signatures.
+    #: The signatures of the head, and when they expire (seconds since 1970); None without them.
     expires: float | None = None
+    signatures: TrustState | None = None
 
     @property
     def is_from_copy(self) -> bool:

@@ -281,7 +281,8 @@ class SignedFollower(EqualRootsFollower):
 
     def whole(self, held: Held) -> Held:
         """Return the index that the head of a snapshot names; see `SiteFollower.whole`."""
-        return dataclasses.replace(super().whole(held), expires=held.expires)
+        whole = super().whole(held)
+        return dataclasses.replace(whole, expires=held.expires, signatures=held.signatures)
 
     def _newest(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
         root, sighting = self._newest_sighting(deadline)
@@ -301,11 +302,14 @@ class SignedFollower(EqualRootsFollower):
             return root, sighting
         answers = self._look(deadline)
         found = [(root, one) for root, one in answers.items() if isinstance(one, Sighting)]
-        return max(found, key=lambda one: _signed_head(one[0]).version)
+        return max(found, key=lambda one: _signed_head(one[0]).rank)
 
     def _signed(self, root: RootReader, held: Held) -> Held:
         source = None if root is self._roots[0] else root.session.root.url
-        return dataclasses.replace(held, source=source, expires=_signed_head(root).expires)
+        signed = _signed_head(root)
+        return dataclasses.replace(
+            held, source=source, expires=signed.expires, signatures=signed.state
+        )
 
     def _take(self, root: RootReader, sighting: Sighting) -> None:
         self.freshness.forget()

@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ...disk.atomic import is_link
 from ...disk.file_system import read_regular
 from ...errors import StoreError, quoted, reason_of
+from ...index.head import DIGEST_FOLDERS, ENTRY_FOLDERS
 from ...trust.layout import (
     MOST_DOCUMENT_BYTES,
     TIMESTAMP_NAME,
@@ -29,7 +32,13 @@ if TYPE_CHECKING:
 
     from .site_folder import SiteFolder
 
+# In so many folders keys are looked for, from the site's own on; most sites have none beside data/.
+_MOST_FOLDERS = 200
+# As `key_file_name` makes it.
+_KEY_NAME = re.compile(r"(?:root|publish|renew)-[0-9a-f]{16}\.pem\Z")
+
 __all__ = [
+    "check_no_keys",
     "check_trust_package",
     "has_signatures",
     "read_trust",
@@ -55,6 +64,35 @@ def signature_names(folder: SiteFolder) -> list[str]:
     except OSError as error:
         path = folder.root / TRUST_FOLDER
         raise StoreError(f"{quoted(str(path))} cannot be read: {reason_of(error)}") from error
+
+
+def check_no_keys(folder: SiteFolder) -> None:
+    """Check that no private keys of a publisher are in a site's folder, or in folders there.
+
+    A web server would serve them.  Those in ``data/`` are withheld by what they hold.
+
+    Raises
+    ------
+    StoreError
+        There are; links are followed, as web servers follow them.
+    """
+    own = {*DIGEST_FOLDERS, *ENTRY_FOLDERS, TRUST_FOLDER, folder.private.name, ".git"}
+    seen = {os.path.realpath(folder.data)}
+    waiting = deque([os.fspath(folder.root)])
+    while waiting and len(seen) <= _MOST_FOLDERS:
+        place = waiting.popleft()
+        if (real := os.path.realpath(place)) in seen:  # by a link, perhaps one to a folder above
+            continue
+        seen.add(real)
+        with contextlib.suppress(OSError), os.scandir(place) as found:
+            for one in found:
+                if _KEY_NAME.match(one.name):
+                    raise StoreError(
+                        f"{quoted(place)} is inside the site {quoted(str(folder.root))}, and its "
+                        "private keys would be published with it: keep keys elsewhere"
+                    )
+                if one.name not in own and one.is_dir():
+                    waiting.append(one.path)
 
 
 def has_signatures(folder: SiteFolder) -> bool:

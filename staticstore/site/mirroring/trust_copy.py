@@ -26,12 +26,16 @@ from ...trust.documents import (
     signed_files,
     signed_part,
     signers_of,
+    version_of,
 )
 from ...trust.layout import (
+    MOST_ROOT_DOCUMENTS,
+    ROOT,
     TARGET_NAME,
     TIMESTAMP,
     TIMESTAMP_NAME,
     TRUST_FOLDER,
+    document_name,
     root_version,
     trust_path,
 )
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["AskedForTrust", "TrustCopy", "with_signed_head"]
 
 _LOG = logging.getLogger("staticstore.site")
+
+_FIRST_ROOT_NAME = document_name(ROOT, 1)
 
 _Read = Callable[[str], bytes | None]
 # A site without signatures is asked for them again after so long, though its head is the same: it
@@ -222,18 +228,13 @@ def with_signed_head(
         is_known = asked is not None and asked.is_recent(AskedForTrust.now(origin))
         if is_known or origin.head is None:  # only a head is signed
             return origin, TrustCopy({}), asked
-    files = signed_files(_known(origin, folder))
-    if files and not _are_of_one_site(files):  # the site has other keys than the copy
-        files = signed_files(origin.read_signature)
+    files: dict[str, bytes] | None
     if origin.pinned is not None:
-        if files is None or not _is_verified(files, origin.pinned):
+        files = _verified_files(origin, folder, origin.pinned)
+    else:
+        files = signed_files(_known(origin, folder))
+        if files and not _are_of_one_site(files):  # the site has other keys than the copy
             files = signed_files(origin.read_signature)
-        if not files or not _is_verified(files, origin.pinned):
-            raise TrustError(
-                "the signatures of the site are incomplete, or changed during the copy: try again",
-                reason="mismatch",
-                url=origin.session.root.url,
-            )
     if files is None:
         _LOG.warning("the site's signatures are incomplete, and are not copied")
         return origin, TrustCopy(None), None
@@ -266,17 +267,65 @@ def _known(origin: SiteSnapshot, folder: SiteFolder) -> _Read:
     return read
 
 
-def _is_verified(files: dict[str, bytes], pinned: bytes) -> bool:
+def _verified_files(origin: SiteSnapshot, folder: SiteFolder, pinned: bytes) -> dict[str, bytes]:
+    """Return what the store has verified, and the root documents before the pinned one.
+
+    Nothing else is asked for again: a host could answer with what was signed before, and by
+    keys that were replaced since.
+    """
+    signatures = origin.held.signatures
+    assert signatures is not None, "the store has verified them"
+    for read in (_known(origin, folder), origin.read_signature):
+        files = {**_roots_before(pinned, read), **signatures.files(pinned)}
+        rank = _verified_rank(files, pinned)
+        if rank is not None:
+            break
+    else:
+        raise TrustError(
+            f"the root documents before the one that is trusted, from {_FIRST_ROOT_NAME} on, "
+            "are not all there",
+            reason="missing",
+            url=origin.session.root.url,
+        )
+    there = _verified_rank(_of_folder(folder).files or {}, pinned)
+    if there is not None and there > rank:
+        raise TrustError(
+            "the site is older than the copy, which stays as it is",
+            reason="rollback",
+            url=origin.session.root.url,
+        )
+    return files
+
+
+def _roots_before(pinned: bytes, read: _Read) -> dict[str, bytes]:
+    last = version_of(pinned)
+    found: dict[str, bytes] = {}
+    for version in range(1, min(last, MOST_ROOT_DOCUMENTS)):
+        name = document_name(ROOT, version)
+        if (body := read(name)) is None:
+            break
+        found[name] = body
+    return {**found, document_name(ROOT, last): pinned}
+
+
+def _verified_rank(files: dict[str, bytes], pinned: bytes) -> tuple[int, int] | None:
+    """Return the versions of the last root document and of the timestamp.
+
+    None if these are no signatures from the first root document on, by the pinned one.
+    """
     from ...trust.chain import RootChain, SignedHead  # they import python-tuf, of an extra
 
+    if (first := files.get(_FIRST_ROOT_NAME)) is None:
+        return None
     try:
-        name, body = next(iter(files.items()))
-        chain = RootChain.of(body, name).followed(files.get)
-        SignedHead.read(chain.root, files.get)
+        chain = RootChain.of(first, _FIRST_ROOT_NAME).followed(files.get)
+        signed = SignedHead.read(chain.root, files.get)
     except IntegrityError as error:
         _LOG.info("the signatures of the site are not right: %s", error)
-        return False
-    return pinned in chain.bodies
+        return None
+    if pinned not in chain.bodies:
+        return None
+    return chain.root.version, signed.timestamp.signed.version
 
 
 def _are_of_one_site(files: dict[str, bytes]) -> bool:

@@ -14,7 +14,12 @@ from ...errors import StoreError, quoted
 from ...index.head import MOST_HEAD_BYTES
 from ...trust.documents import is_document
 from ...trust.layout import TIMESTAMP_NAME
-from ..folder.trust_files import check_trust_package, has_signatures, remove_signatures
+from ..folder.trust_files import (
+    check_no_keys,
+    check_trust_package,
+    has_signatures,
+    remove_signatures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +80,8 @@ class Signatures:
         Raises
         ------
         StoreError
-            The site is signed and neither is given; a key is missing or locked; or
-            python-tuf is not installed.
+            The site is signed and neither is given; a key is missing or locked; private
+            keys are in the site; or python-tuf is not installed.
         IntegrityError
             The site is signed with other keys.
         ValueError
@@ -84,6 +89,7 @@ class Signatures:
         """
         if keys is not None and unsign:
             raise ValueError("sign and unsign are two things: give one")
+        check_no_keys(folder)
         if keys is None or dry_run:
             if keys is None and not unsign and not dry_run and has_signatures(folder):
                 raise _unsigned(f"the site {quoted(str(folder.root))}")

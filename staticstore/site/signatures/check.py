@@ -15,6 +15,7 @@ from ...trust.documents import Lifetime, ending_warnings
 from ...trust.layout import ROOT, TRUST_FOLDER, document_name, root_version, trust_path
 from ..folder.trust_files import read_trust, signature_names
 from .key_folder import KeyFolder
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def check_signatures(
     try:
         chain = _chain(folder, sign)
         signed = SignedHead.read(chain.root, read_trust(folder))
+        if sign is not None:
+            keys = sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
+            SignatureNote(keys.path, folder).check(chain.root, signed.documents)
     except StoreError as error:
         return SignatureReport([(TRUST_FOLDER, str(error))], [], None)
     try:

@@ -13,6 +13,7 @@ Files are written in this order, so that readers see the old state or the new on
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +23,7 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from ...disk.atomic import atomic_file, later_than, remove_leftovers
-from ...disk.file_system import read_regular, set_time
+from ...disk.file_system import read_regular, set_time, sync_files, sync_folder
 from ...errors import IndexFormatError, StoreError
 from ...index.head import MOST_HEAD_BYTES, Head
 from ...trust.chain import ReadTrust, RootChain, SignedHead
@@ -44,7 +45,8 @@ from ...trust.layout import (
 from ..folder.retention import forget, forget_head
 from ..folder.trust_files import read_trust, remove_superseded
 from .key_folder import KeyFolder, check_outside_sites
-from .new_document import end_of, is_signed_by, next_version, signed_by
+from .new_document import end_of, is_signed_by, next_version, seconds_ahead, signed_by
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site, write_roots
 
 if TYPE_CHECKING:
@@ -79,14 +81,23 @@ class HeadSigner:
     signers : mapping of str to list of Signer
         Who signs the documents of a role.  Without those of the targets, only what is
         signed already can be prolonged.
+    note : SignatureNote
+        What the keys have signed last.
 
     Notes
     -----
     For one thread, that holds the lock of the site for all but `open`.
     """
 
-    def __init__(self, folder: SiteFolder, chain: RootChain, signers: _SignersByRole) -> None:
+    def __init__(
+        self,
+        folder: SiteFolder,
+        chain: RootChain,
+        signers: _SignersByRole,
+        note: SignatureNote,
+    ) -> None:
         self.chain = chain
+        self._note = note
         self._folder = folder
         self._trust = folder.root / TRUST_FOLDER
         self._read = read_trust(folder)
@@ -127,7 +138,7 @@ class HeadSigner:
         chain = chain_of_site(folder, keys)
         roles = (TARGETS, SNAPSHOT, TIMESTAMP) if publishes else (SNAPSHOT, TIMESTAMP)
         signers = {role: keys.enough_signers(chain.root, role) for role in roles}
-        return cls(folder, chain, signers)
+        return cls(folder, chain, signers, SignatureNote(keys.path, folder))
 
     def follow(self, read: ReadTrust) -> bytes:
         """Return the signed head of the site where it is published; continue its versions.
@@ -194,12 +205,15 @@ class HeadSigner:
         Raises
         ------
         IntegrityError
-            What is signed is not complete, or not as it was signed: nothing is prolonged.
+            What is signed is not complete, not as it was signed, or older than what these keys
+            have signed last: nothing is prolonged.
         StoreError, OSError
             As of `prepare`.
         """
         self._check_chain()
-        self.prepare_again(SignedHead.read(self.chain.root, self._read))
+        signed = SignedHead.read(self.chain.root, self._read)
+        self._note.check(self.chain.root, signed.documents)
+        self.prepare_again(signed)
 
     def prepare_again(self, old: SignedHead, *, restarts: bool = False) -> None:
         """Sign the same head by all signers, and write all but the timestamp.
@@ -264,7 +278,7 @@ class HeadSigner:
     def _is_fresh(self) -> bool:
         # Its version says when it was signed.
         assert self._old is not None, "it was asked for"
-        return time.time() - self._old.timestamp.signed.version < _FRESH_SECONDS
+        return time.time() - _FRESH_SECONDS < self._old.timestamp.signed.version
 
     def _version(self, role: str) -> int:
         known = [one for one in (self._old, self._remote) if one and not self._restarts]
@@ -278,7 +292,7 @@ class HeadSigner:
     def _check_clock(self) -> None:
         if self._old is None or self._restarts:
             return
-        ahead = self._old.timestamp.signed.version - time.time()
+        ahead = seconds_ahead(self._old)
         if ahead > LIFETIME_SECONDS[TIMESTAMP]:
             raise StoreError(
                 "the clock of this machine is behind the last signature of the site by "
@@ -298,10 +312,13 @@ class HeadSigner:
             if old is None or document not in (old.targets, old.snapshot):
                 part = document.signed
                 wanted[document_name(part.type, part.version)] = document.to_bytes()
-        for name, body in wanted.items():
-            if not self._has(name, body):
-                with atomic_file(self._trust / name) as file:
-                    file.write(body)
+        missing = [name for name, body in wanted.items() if not self._has(name, body)]
+        for name in missing:
+            with atomic_file(self._trust / name, sync=False) as file:
+                file.write(wanted[name])
+        if missing:  # synced together: nothing names them yet.  benchmark: trust-publishes
+            sync_files([os.fspath(self._trust / name) for name in missing])
+            sync_folder(self._trust)
 
     def _has(self, name: str, body: bytes) -> bool:
         try:
@@ -329,14 +346,18 @@ class HeadSigner:
         """
         old, new = self._old, self._new
         assert new is not None, "it was prepared"
-        if old is not None and new.timestamp is old.timestamp:
+        is_same = old is not None and new.timestamp is old.timestamp
+        if not is_same:
+            path = self._trust / TIMESTAMP_NAME
+            # Most timestamps have one length: see `later_than`.
+            with atomic_file(path, modified=later_than(path)) as file:
+                file.write(new.timestamp.to_bytes())
+            if old is None:  # mirrors of an unsigned site look for signatures if its head is newer
+                set_time(self._folder.head, later_than(self._folder.head))
+        # Not before it: what a killed run has left would count as put back.
+        self._note.write(self.chain.root, {TARGETS: new.targets, SNAPSHOT: new.snapshot})
+        if is_same:
             return
-        path = self._trust / TIMESTAMP_NAME
-        # Most timestamps have one length: see `later_than`.
-        with atomic_file(path, modified=later_than(path)) as file:
-            file.write(new.timestamp.to_bytes())
-        if old is None:  # mirrors of an unsigned site look for signatures if its head is newer
-            set_time(self._folder.head, later_than(self._folder.head))
         current = {document_name(one.signed.type, one.signed.version) for one in new}
         current.add(self._head_name)
         if old is not None:
@@ -366,7 +387,7 @@ class HeadSigner:
         parts = [self.chain.root, *(document.signed for document in new)]
         warnings = ending_warnings(map(Lifetime.of, parts), time.time())
         if self._old is not None:
-            ahead = self._old.timestamp.signed.version - time.time()
+            ahead = seconds_ahead(self._old)
             if ahead > _CLOCK_SECONDS:
                 warnings.append(
                     "the clock of this machine is behind the last signature of the site by "

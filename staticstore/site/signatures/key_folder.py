@@ -7,6 +7,7 @@
     publish-<key id>.pem                signs what is published
     renew-<key id>.pem                  signs that it is current; may live in a timer
     elsewhere.json                      the URIs of keys that are elsewhere, by key id
+    signed.json                         what was signed last: see `SignatureNote`
 
 A private key is found by the id that the root document gives, so files can be moved
 to other machines and other folders; the names are cut to 16 digits of the id.
@@ -85,7 +86,8 @@ def check_outside_sites(folder: Path, site: Path | None = None) -> None:
     Parameters
     ----------
     folder : Path
-        The folder of the keys; links in its path are followed.
+        The folder of the keys.  Both the path as it is given and the one to which links in
+        it lead must be outside: web servers follow links.
     site : Path, optional
         A site's folder, perhaps not yet published.
 
@@ -94,15 +96,24 @@ def check_outside_sites(folder: Path, site: Path | None = None) -> None:
     StoreError
         It is in a site.
     """
-    real = Path(os.path.realpath(folder))
-    known = None if site is None else Path(os.path.realpath(site))
-    for above in (real, *real.parents):
-        if above == known or any(os.path.lexists(above / name) for name in _SITE_NAMES):
+    real, given = Path(os.path.realpath(folder)), Path(os.path.abspath(folder))
+    known = None if site is None else _identity(site)
+    for above in dict.fromkeys((real, *real.parents, given, *given.parents)):
+        is_known = known is not None and _identity(above) == known
+        if is_known or any(os.path.lexists(above / name) for name in _SITE_NAMES):
             inside = "is a site" if above == real else f"is inside the site {quoted(str(above))}"
             raise StoreError(
                 f"{quoted(str(folder))} {inside}, and keys in it would be published: keep them "
                 "in a folder of their own, elsewhere"
             )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    # The same in every spelling, on a disk that ignores case, for instance.
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
 
 
 class KeyFolder:

@@ -12,9 +12,12 @@ from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from ...errors import StoreError, raise_alone
+from ...trust.chain import SignedHead
 from ...trust.layout import LIFETIME_SECONDS, ROOT
 
-__all__ = ["end_of", "is_signed_by", "next_version", "signed_by"]
+__all__ = ["end_of", "is_signed_by", "next_version", "seconds_ahead", "signed_by"]
+
+_MOST_VERSION = 10**16
 
 # By the names of errors of tokens; their texts may repeat what they were given.
 _HINTS = {
@@ -36,6 +39,16 @@ def next_version(last: int) -> int:
     So whoever does not know the last version, as in a fresh checkout, still gets a higher one.
     """
     return max(last + 1, int(time.time()))
+
+
+def seconds_ahead(signed: SignedHead) -> float:
+    """Return by how many seconds what the renew key has signed last is ahead of the clock.
+
+    Versions are times.  A thief of the key may sign an integer that no float has, and either
+    document: at most 10**16 counts, which has more digits than the name of a document may.
+    """
+    version = max(signed.snapshot.signed.version, signed.timestamp.signed.version)
+    return min(version, _MOST_VERSION) - time.time()
 
 
 def signed_by(signed: _T, signers: Iterable[Signer]) -> Metadata[_T]:

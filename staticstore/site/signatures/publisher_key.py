@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlparse, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -163,6 +163,8 @@ def _check_scheme(uri: str) -> None:
     if not colon or scheme not in SIGNER_FOR_URI_SCHEME or len(uri) > _MOST_URI_CHARACTERS:
         known = ", ".join(f"{one}:" for one in sorted(SIGNER_FOR_URI_SCHEME))
         raise StoreError(f"{quoted(uri[:80])} is no URI of a key that is elsewhere: {known}")
+    if scheme == CryptoSigner.SCHEME:  # securesystemslib reads any file to its end
+        _read(os.path.join(os.environ.get(CryptoSigner.PREFIX_ENV_VAR, ""), urlparse(uri).path))
     if scheme == HSMSigner.SCHEME and not os.environ.get(_LIBRARY_VARIABLE):
         raise StoreError(
             f"the key {quoted(uri)} cannot be used: name the PKCS #11 library of the token in "

@@ -8,9 +8,9 @@ readers are served before and after the moment at which the root document appear
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -37,10 +37,11 @@ from .key_folder import (
     KeyFolder,
     check_outside_sites,
 )
-from .new_document import end_of, signed_by
+from .new_document import end_of, seconds_ahead, signed_by
 from .passphrases import passphrase_bytes
 from .publisher_key import PublisherKey, check_different
 from .renewal import open_signed
+from .signature_note import SignatureNote
 from .site_chain import chain_of_site, write_roots
 
 __all__ = ["RotateReport", "rotate_keys"]
@@ -117,7 +118,12 @@ def rotate_keys(
     roles = _ROLES[name]
     with folder.locked():
         remove_leftovers(keys.path)
-        chain = chain_of_site(folder, keys)
+        chain, note = chain_of_site(folder, keys), SignatureNote(keys.path, folder)
+        signed = None
+        with contextlib.suppress(StoreError):  # what is damaged is signed by the next publish
+            signed = SignedHead.read(chain.root, read_trust(folder))
+        if signed is not None:
+            note.check(chain.root, signed.documents)
         replaced = [] if same_keys else _replaced(chain.root, roles[0], lost)
         if len(uris) > len(replaced):
             raise StoreError(f"{len(replaced)} keys are replaced, and {len(uris)} new ones given")
@@ -144,7 +150,9 @@ def rotate_keys(
             new_signers: _Signers = {}
             for role in set(roles) & signers.keys():
                 new_signers[role] = [key.signer for key in made]
-            is_signed = _publish_root(folder, keys, (chain, newer), signers, new_signers)
+            is_signed = _publish_root(
+                folder, keys, (chain, newer), signers, new_signers, signed if signers else None
+            )
         except OSError as error:
             raise folder.write_error(error) from error
     place = trust_path(document_name(ROOT, newer.root.version))
@@ -195,6 +203,7 @@ def _publish_root(
     chains: tuple[RootChain, RootChain],
     signers: _Signers,
     new_signers: _Signers,
+    signed: SignedHead | None,
 ) -> bool:
     """Write the new root document, and what the new key signs.
 
@@ -203,17 +212,14 @@ def _publish_root(
     signs.
     """
     old, newer = chains
-    try:
-        signed = SignedHead.read(old.root, read_trust(folder)) if signers else None
-    except StoreError:
-        signed = None
     # By a stolen key or a wrong clock.  Readers drop what they know of a replaced renew key.
     restarts = signed is not None and SNAPSHOT in new_signers and _is_ahead(signed)
     with_old = not restarts and all(signers[role] for role in new_signers)
     both = {**signers}
     for role, those in new_signers.items():
         both[role] = [*signers[role], *those] if with_old else those
-    signing = HeadSigner(folder, old if with_old else newer, both)
+    note = SignatureNote(keys.path, folder)
+    signing = HeadSigner(folder, old if with_old else newer, both, note)
 
     def write_root() -> None:
         *_, (name, body) = newer.named()
@@ -232,5 +238,4 @@ def _publish_root(
 
 
 def _is_ahead(signed: SignedHead) -> bool:
-    ahead = signed.timestamp.signed.version - time.time()
-    return ahead > LIFETIME_SECONDS[TIMESTAMP]
+    return seconds_ahead(signed) > LIFETIME_SECONDS[TIMESTAMP]

@@ -34,7 +34,12 @@ def chain_of_site(folder: SiteFolder, keys: KeyFolder) -> RootChain:
                 f"{trust_path(name)} is not that of the keys in {quoted(str(keys.path))}: the site "
                 "is signed with other keys; give their folder, or publish with --unsign first"
             )
-    return chain.followed(read)
+    try:
+        return chain.followed(read)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{error}: it is not by these root keys; remove it, and find out who has put it there"
+        ) from error
 
 
 def write_roots(folder: SiteFolder, chain: RootChain) -> None:

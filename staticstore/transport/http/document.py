@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import tuning
@@ -29,8 +30,8 @@ class Fetched(NamedTuple):
 
     #: The answer, closed.
     response: Response
-    #: Decoded.
-    body: bytearray
+    #: Decoded; an array if it has a beginning.
+    body: bytes | bytearray
     #: Of the body, lowercase hex.
     sha256: str
     #: How many the body has.
@@ -76,27 +77,37 @@ def read_bounded(
     """
     if response.codings:
         return _read_coded(_Received(response, progress), limit, beginning)
-    # The body grows in place: a large one is not held twice, nor filled with zeros
-    # beforehand, which would hold up all other threads.
-    body = bytearray() if beginning is None else beginning.body
-    append = body.extend if beginning is None else beginning.grow
+    append, body = _growing(beginning)
+    done = 0 if beginning is None else len(beginning.body)
     size = response.content_length
-    total = limit.named_size if size is None else len(body) + size
-    limit.check(len(body) + (size or 0), response.url)
+    total = limit.named_size if size is None else done + size
+    limit.check(done + (size or 0), response.url)
     with Hasher(counts_newlines=True) as digest:
         size = tuning.DOCUMENT_PIECE_BYTES
-        for start in range(0, len(body), size):
-            digest.update(bytes(body[start : start + size]))
+        for start in range(0, done, size):
+            digest.update(bytes(body()[start : start + size]))
         for buffer in digest.buffers(size):
             count = response.readinto(buffer)
             if not count:
                 break
-            limit.check(len(body) + count, response.url)
+            done += count
+            limit.check(done, response.url)
             append(buffer[:count])
             digest.update(buffer[:count])
             if progress is not None:
-                progress(len(body), total)
-        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+                progress(done, total)
+        return Fetched(response, body(), digest.hexdigest(), digest.newlines)
+
+
+def _growing(
+    beginning: PartialDocument | None,
+) -> tuple[Callable[[bytes | memoryview], object], Callable[[], bytes | bytearray]]:
+    # It grows in place: a large one is not held twice, also not to make bytes of it, nor filled
+    # with zeros beforehand, which would hold up all other threads.
+    if beginning is not None:
+        return beginning.grow, lambda: beginning.body
+    grown = io.BytesIO()
+    return grown.write, grown.getvalue
 
 
 def _read_coded(
@@ -161,20 +172,20 @@ def _read_decoded(
     limit: SizeLimit,
     beginning: PartialDocument | None = None,
 ) -> Fetched:
-    body = bytearray() if beginning is None else beginning.body
-    append = body.extend if beginning is None else beginning.grow
+    append, body = _growing(beginning)
+    size = 0 if beginning is None else len(beginning.body)
     with Hasher(counts_newlines=True) as digest, response.mapped():
         for piece in decoded(pieces, codings):
-            size = len(body) + len(piece)
+            size += len(piece)
             limit.check(size, response.url)
             limit.check_ratio(size, received.count, response.url)
             append(piece)
             digest.update(piece)
             received.note_decoded(size, limit)
-        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+        return Fetched(response, body(), digest.hexdigest(), digest.newlines)
 
 
-def _is_text(body: bytearray) -> bool:
+def _is_text(body: bytes | bytearray) -> bool:
     # Coded bytes are hardly ever valid UTF-8 without control characters.
     with contextlib.suppress(UnicodeDecodeError):
         body.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from staticstore import publish
+from staticstore import publish, serve
 from staticstore.errors import IntegrityError, StoreError
 from staticstore.site.signatures.key_folder import KeyFolder, key_file_name
 from staticstore.site.signatures.new_keys import make_keys
@@ -65,7 +66,7 @@ def test_the_root_document_wants_two_of_three_root_keys(keys: KeyFolder) -> None
 
 
 @pytest.mark.parametrize("place", ["site/keys", "site/data/keys", "link/keys"])
-def test_h3_keys_are_not_made_inside_a_site(tmp_path: Path, site: Path, place: str) -> None:
+def test_k3_keys_are_not_made_inside_a_site(tmp_path: Path, site: Path, place: str) -> None:
     publish(site)
     (tmp_path / "link").symlink_to(site / "data")
     with pytest.raises(StoreError, match="inside the site"):
@@ -73,14 +74,56 @@ def test_h3_keys_are_not_made_inside_a_site(tmp_path: Path, site: Path, place: s
     assert not (tmp_path / place).exists()
 
 
-def test_h3_keys_inside_a_site_that_is_not_published_yet_do_not_sign_it(site: Path) -> None:
+def test_k3_keys_inside_a_site_that_is_not_published_yet_do_not_sign_it(site: Path) -> None:
     make_keys(site / "keys", [PASSPHRASE])
     with pytest.raises(StoreError, match="inside the site"):
         publish(site, sign=opened(site / "keys"))
     assert not (site / "index.json").exists()
 
 
-def test_h3_keys_are_not_made_in_a_folder_that_has_something(tmp_path: Path) -> None:
+def test_k3_a_link_in_a_site_that_leads_to_the_keys_is_in_the_site(
+    site: Path, keys: KeyFolder
+) -> None:
+    """Web servers follow it."""
+    (site / "link").symlink_to(keys.path)
+    for folder in (opened(site / "link"), keys):
+        with pytest.raises(StoreError, match="published with"):
+            publish(site, sign=folder)
+    with pytest.raises(StoreError, match="keep keys elsewhere"):
+        publish(site)
+    assert not (site / "index.json").exists()
+
+
+@pytest.mark.parametrize("place", ["keys", ".", "private/all/keys"])
+def test_k3_a_site_that_is_made_above_keys_is_not_published(
+    tmp_path: Path, site: Path, place: str
+) -> None:
+    make_keys(tmp_path / "keys", [PASSPHRASE])
+    shutil.copytree(tmp_path / "keys", site / place, dirs_exist_ok=True)
+    for show in (publish, serve):
+        with pytest.raises(StoreError, match="keep keys elsewhere"):
+            show(site)
+    assert not (site / "index.json").exists()
+
+
+def test_k3_a_site_that_contains_itself_by_a_link_is_published(site: Path) -> None:
+    (site / "self").symlink_to(site)
+    publish(site)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "/no/such/file"])
+def test_k4_the_uri_of_a_file_that_is_none_is_not_read(
+    site: Path, keys: KeyFolder, path: str
+) -> None:
+    publish(site, sign=keys)
+    (keyid,) = keys.chain().root.roles[TARGETS].keyids
+    publish_key(keys).unlink()
+    (keys.path / "elsewhere.json").write_text(json.dumps({keyid: f"file2:{path}"}))
+    with pytest.raises(StoreError, match="cannot be read"):
+        publish(site, sign=opened(keys.path))
+
+
+def test_k3_keys_are_not_made_in_a_folder_that_has_something(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(StoreError, match="not empty"):
         make_keys(tmp_path, [PASSPHRASE])
@@ -94,7 +137,7 @@ def test_numbers_of_root_keys_that_do_not_fit_are_refused(
         make_keys(tmp_path / "keys", ["x"], root_keys=root_keys, threshold=threshold)
 
 
-def test_h4_a_wrong_passphrase_is_an_error_that_does_not_repeat_it(keys: KeyFolder) -> None:
+def test_k4_a_wrong_passphrase_is_an_error_that_does_not_repeat_it(keys: KeyFolder) -> None:
     wrong = KeyFolder(keys.path, passphrases=lambda name: ["open sesame"])
     with pytest.raises(StoreError, match=r"the passphrase does not open .*publish-") as caught:
         wrong.enough_signers(wrong.chain().root, TARGETS)
@@ -102,7 +145,7 @@ def test_h4_a_wrong_passphrase_is_an_error_that_does_not_repeat_it(keys: KeyFold
 
 
 @pytest.mark.parametrize("passphrase", ["", "x" * 1024])
-def test_h4_a_passphrase_that_cannot_lock_a_key_is_refused_before_anything_is_written(
+def test_k4_a_passphrase_that_cannot_lock_a_key_is_refused_before_anything_is_written(
     tmp_path: Path, passphrase: str
 ) -> None:
     with pytest.raises(StoreError, match="from 1 to 1023 bytes"):
@@ -148,7 +191,7 @@ def test_a_key_that_others_can_read_is_warned_of(
     [ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)],
     ids=["ecdsa", "rsa"],
 )
-def test_h4_a_key_of_another_kind_in_its_place_does_not_sign(
+def test_k4_a_key_of_another_kind_in_its_place_does_not_sign(
     keys: KeyFolder, private: object
 ) -> None:
     unlocked(publish_key(keys), private)
@@ -157,14 +200,14 @@ def test_h4_a_key_of_another_kind_in_its_place_does_not_sign(
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 99, b"x" * (65 << 10)], ids=["empty", "0", "large"])
-def test_h4_what_is_no_key_is_an_error(keys: KeyFolder, body: bytes) -> None:
+def test_k4_what_is_no_key_is_an_error(keys: KeyFolder, body: bytes) -> None:
     publish_key(keys).write_bytes(body)
     with pytest.raises(StoreError, match=r"no private key in PEM form|larger than"):
         keys.enough_signers(keys.chain().root, TARGETS)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[" * 60000, b'{"signed": {"_type": "root"}}'])
-def test_h5_a_root_file_that_is_none_is_an_error(keys: KeyFolder, body: bytes) -> None:
+def test_k5_a_root_file_that_is_none_is_an_error(keys: KeyFolder, body: bytes) -> None:
     (keys.path / "1.root.json").write_bytes(body)
     with pytest.raises(IntegrityError, match="is no document of TUF"):
         keys.chain()

@@ -39,7 +39,7 @@ def change(site: Path, keys: KeyFolder) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_h31_killed_at_any_instant_a_copy_is_the_old_site_or_the_new(
+def test_k15_killed_at_any_instant_a_copy_is_the_old_site_or_the_new(
     tmp_path: Path,
     memory_path: Path,
     published: Path,
@@ -132,7 +132,7 @@ def keys_now(store: StaticStore) -> list[str]:
     return list(store)
 
 
-def test_h31_cut_before_any_change_a_bucket_has_the_old_site_or_the_new(
+def test_k15_cut_before_any_change_a_bucket_has_the_old_site_or_the_new(
     published: Path, keys: KeyFolder, bucket: Bucket
 ) -> None:
     bucket.push(published)
@@ -154,7 +154,7 @@ def test_h31_cut_before_any_change_a_bucket_has_the_old_site_or_the_new(
     assert [0, 1] in seen  # the timestamp is the last
 
 
-def test_h32_a_bucket_loses_its_timestamp_with_the_signatures_of_the_site(
+def test_k16_a_bucket_loses_its_timestamp_with_the_signatures_of_the_site(
     published: Path, keys: KeyFolder, bucket: Bucket
 ) -> None:
     bucket.push(published)

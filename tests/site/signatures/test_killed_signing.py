@@ -68,7 +68,7 @@ def other_forms(site: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS.keys() - {"everything", "unsign"}))
-def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
+def test_k1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     memory_path: Path, template: Path, reader: Reader, action: str
 ) -> None:
     old = reader.check(template / "site")
@@ -93,7 +93,7 @@ def test_h1_killed_at_any_instant_readers_are_served_and_the_next_run_mends(
     assert is_new[-1] == (action == "publish")
 
 
-def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
+def test_k1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
     memory_path: Path, template: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers refuse the site in between, since nobody can sign for both roots."""
@@ -114,7 +114,7 @@ def test_h1_a_rotation_without_the_old_key_is_mended_by_the_next_publish(
         assert verify_site(copy / "site").wrong == []
 
 
-def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instant(
+def test_k1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instant(
     memory_path: Path, template: Path, keys: KeyFolder, reader: Reader
 ) -> None:
     site = template / "site"
@@ -145,7 +145,7 @@ def test_h1_packs_compressed_copies_and_other_forms_are_old_or_new_at_any_instan
     assert (heads[0], heads[-1], indexes[0], indexes[-1]) == (False, True, 0, 1)
 
 
-def test_h1_signatures_are_removed_or_not_at_any_instant(
+def test_k1_signatures_are_removed_or_not_at_any_instant(
     memory_path: Path, template: Path, reader: Reader
 ) -> None:
     old = reader.check(template / "site")

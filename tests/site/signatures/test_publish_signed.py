@@ -152,7 +152,7 @@ def test_documents_hold_for_two_weeks_and_two_years(published: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [False, True])
-def test_h2_a_signed_site_is_not_published_without_a_word_about_signatures(
+def test_k2_a_signed_site_is_not_published_without_a_word_about_signatures(
     published: Path, changes: bool
 ) -> None:
     if changes:
@@ -163,7 +163,7 @@ def test_h2_a_signed_site_is_not_published_without_a_word_about_signatures(
     assert (published / "index.json").read_bytes() == before
 
 
-def test_h2_a_dry_run_of_a_signed_site_needs_no_keys(published: Path) -> None:
+def test_k2_a_dry_run_of_a_signed_site_needs_no_keys(published: Path) -> None:
     before = documents(published)
     add(published, "new.csv")
     assert publish(published, dry_run=True).set == ["new.csv"]
@@ -187,7 +187,7 @@ def test_to_sign_and_to_unsign_are_two_things(site: Path, keys: KeyFolder) -> No
         publish(site, sign=keys, unsign=True)
 
 
-def test_h4_a_missing_key_is_found_before_anything_is_written(site: Path, keys: KeyFolder) -> None:
+def test_k4_a_missing_key_is_found_before_anything_is_written(site: Path, keys: KeyFolder) -> None:
     for path in keys.path.glob("publish-*"):
         path.unlink()
     with pytest.raises(StoreError, match="1 publish key is needed"):
@@ -195,7 +195,7 @@ def test_h4_a_missing_key_is_found_before_anything_is_written(site: Path, keys: 
     assert not (site / "index.json").exists()
 
 
-def test_h5_other_keys_do_not_sign_a_signed_site(published: Path, tmp_path: Path) -> None:
+def test_k5_other_keys_do_not_sign_a_signed_site(published: Path, tmp_path: Path) -> None:
     make_keys(tmp_path / "other", [PASSPHRASE])
     before = documents(published)
     with pytest.raises(IntegrityError, match="is signed with other keys"):
@@ -203,7 +203,7 @@ def test_h5_other_keys_do_not_sign_a_signed_site(published: Path, tmp_path: Path
     assert documents(published) == before
 
 
-def test_h5_a_root_document_by_a_stranger_is_refused(
+def test_k5_a_root_document_by_a_stranger_is_refused(
     published: Path, keys: KeyFolder, tmp_path: Path
 ) -> None:
     make_keys(tmp_path / "other", [PASSPHRASE])
@@ -214,7 +214,7 @@ def test_h5_a_root_document_by_a_stranger_is_refused(
         publish(published, sign=keys)
 
 
-def test_h12_nothing_is_written_through_a_link(site: Path, keys: KeyFolder, tmp_path: Path) -> None:
+def test_k12_nothing_is_written_through_a_link(site: Path, keys: KeyFolder, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (site / "trust").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="is a symbolic link"):
@@ -222,7 +222,7 @@ def test_h12_nothing_is_written_through_a_link(site: Path, keys: KeyFolder, tmp_
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
-def test_h8_a_clock_far_behind_the_last_signature_signs_nothing(
+def test_k8_a_clock_far_behind_the_last_signature_signs_nothing(
     published: Path, keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(published, "new.csv")
@@ -233,7 +233,7 @@ def test_h8_a_clock_far_behind_the_last_signature_signs_nothing(
     assert (documents(published), (published / "index.json").read_bytes()) == before
 
 
-def test_h8_a_clock_a_little_behind_is_warned_of(
+def test_k8_a_clock_a_little_behind_is_warned_of(
     published: Path, keys: KeyFolder, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     at(monkeypatch, -2 * 24 * 3600)
@@ -270,7 +270,7 @@ def test_without_sign_nothing_of_tuf_is_imported(site: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"{}", b"\0" * 99, b"[" * 70_000], ids=["none", "0", "large"])
 @pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json", "*head*"])
-def test_h6_a_damaged_document_is_mended_by_the_next_publish(
+def test_k6_a_damaged_document_is_mended_by_the_next_publish(
     published: Path,
     keys: KeyFolder,
     reader: Reader,
@@ -287,7 +287,7 @@ def test_h6_a_damaged_document_is_mended_by_the_next_publish(
     Reader(published.parent / "new", (keys.path / "1.root.json").read_bytes()).check(published)
 
 
-def test_h7_a_digest_in_a_signed_document_is_never_a_path(
+def test_k7_a_digest_in_a_signed_document_is_never_a_path(
     published: Path, keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even one that the publish key has signed."""
@@ -303,7 +303,7 @@ def test_h7_a_digest_in_a_signed_document_is_never_a_path(
         SignedHead.read(keys.chain().root, read_trust(folder))
 
 
-def test_h10_what_the_signed_head_names_stays_while_readers_need_it(
+def test_k10_what_the_signed_head_names_stays_while_readers_need_it(
     published: Path, keys: KeyFolder, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A publish was killed before the timestamp, and the next comes a week later."""
@@ -324,7 +324,7 @@ def test_h10_what_the_signed_head_names_stays_while_readers_need_it(
 
 
 @pytest.mark.parametrize("options", [{"pack": True}, {"compress": "*"}])
-def test_h10_packs_and_compressed_copies_of_the_signed_head_stay_as_long(
+def test_k10_packs_and_compressed_copies_of_the_signed_head_stay_as_long(
     site: Path, keys: KeyFolder, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     fill(site / "data", {"a.csv": b"1,2\n" * 500})
@@ -381,7 +381,7 @@ def test_a_fresh_checkout_continues_the_signed_site(
     assert Head.parse(reader.check(checkout)).generation == 2
 
 
-def test_h2_a_fresh_checkout_of_a_signed_site_is_not_published_unsigned(
+def test_k2_a_fresh_checkout_of_a_signed_site_is_not_published_unsigned(
     published: Path, tmp_path: Path
 ) -> None:
     checkout = fresh(tmp_path, published)
@@ -404,7 +404,7 @@ def test_a_page_in_the_place_of_a_timestamp_is_no_signature(
 
 
 @pytest.mark.parametrize("damage", ["forge", "remove"])
-def test_h11_a_fresh_checkout_does_not_sign_what_a_host_invents(
+def test_k11_a_fresh_checkout_does_not_sign_what_a_host_invents(
     published: Path, keys: KeyFolder, tmp_path: Path, damage: str
 ) -> None:
     checkout = fresh(tmp_path, published)
@@ -420,14 +420,17 @@ def test_h11_a_fresh_checkout_does_not_sign_what_a_host_invents(
     assert not (checkout / "index.json").exists()
 
 
-def test_h11_the_head_that_is_signed_there_counts_and_not_the_published_one(
-    published: Path, keys: KeyFolder, tmp_path: Path
+@pytest.mark.parametrize("is_there", [True, False])
+def test_k11_the_head_that_is_signed_there_counts_and_not_the_published_one(
+    published: Path, keys: KeyFolder, tmp_path: Path, is_there: bool
 ) -> None:
     checkout = fresh(tmp_path, published)
     head = Head.parse((published / "index.head.json").read_bytes())
     forged = (published / "index.head.json").read_bytes()
     forged = forged.replace(head.lineage.encode(), b"f" * 32)
     (published / "index.head.json").write_bytes(forged)
+    if not is_there:
+        (published / "index.head.json").unlink()
     with serve(published, port=0) as server:
         publish(checkout, after=server.url, sign=keys)
     assert Head.parse((checkout / "index.head.json").read_bytes()).lineage == head.lineage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from staticstore.errors import IntegrityError, StoreError
 from staticstore.site.signatures.key_folder import KeyFolder
 from staticstore.site.signatures.new_keys import make_keys
 from staticstore.site.signatures.renewal import renew
+from staticstore.site.signatures.rotation import rotate_keys
 from tests.site.signatures.conftest import PASSPHRASE, Reader, opened
 from tests.site.signatures.test_publish_signed import add, at, documents
 
@@ -87,7 +89,7 @@ def test_other_keys_do_not_prolong_a_site(published: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json", "*head*"])
-def test_h6_what_is_not_signed_is_not_prolonged(
+def test_k6_what_is_not_signed_is_not_prolonged(
     published: Path, timer: KeyFolder, name: str
 ) -> None:
     (path,) = (published / "trust").glob(name)
@@ -96,6 +98,68 @@ def test_h6_what_is_not_signed_is_not_prolonged(
     with pytest.raises(IntegrityError, match="trust/"):
         renew(published, timer)
     assert documents(published) == before
+
+
+def put_back(folder: Path, site: Path) -> None:
+    """Do what somebody does who can write to a site, and has an older copy of it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            (site / path.relative_to(folder)).write_bytes(path.read_bytes())
+
+
+def test_k13_an_older_state_that_somebody_has_put_back_is_not_prolonged(
+    published: Path, keys: KeyFolder, timer: KeyFolder, tmp_path: Path
+) -> None:
+    """All its signatures are right; new readers would be shown it for as long as it is."""
+    old = tmp_path / "old"
+    shutil.copytree(published, old)
+    add(published, "c.csv")
+    publish(published, sign=keys)
+    renew(published, timer)
+    put_back(old, published)
+    before = documents(published)
+    for folder in (timer, keys):
+        with pytest.raises(IntegrityError, match="older than what was signed last"):
+            renew(published, folder)
+    with pytest.raises(IntegrityError, match="older than what was signed last"):
+        rotate_keys(published, "publish", keys, lambda: [PASSPHRASE])
+    assert documents(published) == before
+    assert verify_site(published, sign=keys).wrong
+    publish(published, sign=keys)
+    renew(published, keys)
+
+
+def test_k13_another_site_has_versions_of_its_own(
+    published: Path, keys: KeyFolder, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(published, old)
+    add(published, "c.csv")
+    publish(published, sign=keys)
+    renew(old, keys)
+
+
+def test_a_folder_of_keys_that_cannot_be_written_prolongs_with_a_warning(
+    published: Path,
+    timer: KeyFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def atomic_file(path: Path, **options: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("staticstore.site.signatures.signature_note.atomic_file", atomic_file)
+    before = documents(published)
+    renew(published, timer)
+    assert changed(published, before) == {"timestamp.json"}
+    assert "signed.json" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"/": 7}', b"\xff", b"{" * 10_000])
+def test_a_note_of_garbage_is_none(published: Path, timer: KeyFolder, body: bytes) -> None:
+    (timer.path / "signed.json").write_bytes(body)
+    renew(published, timer)
+    assert str(published) in (timer.path / "signed.json").read_text()
 
 
 def test_a_site_without_signatures_says_how_to_sign(site: Path, timer: KeyFolder) -> None:
@@ -125,7 +189,7 @@ def test_a_site_that_others_have_signed_does_not_verify_with_the_keys(
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json", "*head*"])
-def test_h6_a_changed_document_does_not_verify(published: Path, name: str) -> None:
+def test_k6_a_changed_document_does_not_verify(published: Path, name: str) -> None:
     (path,) = (published / "trust").glob(name)
     path.write_bytes(path.read_bytes().replace(b"0", b"1"))
     assert [where for where, _ in verify_site(published).wrong] == ["trust"]

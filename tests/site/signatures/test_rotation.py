@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from staticstore import publish
 from staticstore.errors import IntegrityError, StoreError
@@ -165,7 +165,7 @@ def test_a_folder_of_keys_without_the_newest_root_follows_the_site(
     renew(published, again(keys))
 
 
-def test_h9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
+def test_k9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
     published: Path, keys: KeyFolder, reader: Reader
 ) -> None:
     """Who has the stolen key signs the highest version, and nothing newer would count."""
@@ -184,13 +184,14 @@ def test_h9_after_a_fast_forward_by_the_renew_key_its_rotation_is_the_way_out(
     reader.check(published)
 
 
-def test_h9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation(
-    published: Path, keys: KeyFolder, reader: Reader
+@pytest.mark.parametrize("version", [2**53, 10**400])
+def test_k9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation(
+    published: Path, keys: KeyFolder, reader: Reader, version: int
 ) -> None:
     path = published / "trust" / "timestamp.json"
     (signer,) = keys.signers(keys.chain().root, SNAPSHOT)
     timestamp: Metadata[Timestamp] = Metadata.from_bytes(path.read_bytes())
-    timestamp.signed.version = 2**53
+    timestamp.signed.version = version
     timestamp.sign(signer)
     path.write_bytes(timestamp.to_bytes())
     with pytest.raises(StoreError, match="keys rotate renew"):
@@ -198,4 +199,31 @@ def test_h9_a_version_far_ahead_on_the_publishers_own_disk_is_left_by_a_rotation
     rotate(published, "renew", keys)
     publish(published, sign=again(keys))
     assert json.loads(path.read_bytes())["signed"]["version"] < 2**40
+    reader.check(published)
+
+
+def test_k9_a_snapshot_far_ahead_is_left_by_a_rotation(
+    published: Path, keys: KeyFolder, reader: Reader
+) -> None:
+    """The next version would have more digits than the name of a document may."""
+    (signer,) = keys.signers(keys.chain().root, SNAPSHOT)
+    path = published / "trust" / "timestamp.json"
+    timestamp: Metadata[Timestamp] = Metadata.from_bytes(path.read_bytes())
+    version = timestamp.signed.snapshot_meta.version
+    body = (published / "trust" / f"{version}.snapshot.json").read_bytes()
+    snapshot: Metadata[Snapshot] = Metadata.from_bytes(body)
+    snapshot.signed.version = 10**16 - 1
+    snapshot.sign(signer)
+    body = snapshot.to_bytes()
+    (published / "trust" / f"{10**16 - 1}.snapshot.json").write_bytes(body)
+    timestamp.signed.version += 1
+    timestamp.signed.snapshot_meta = MetaFile.from_data(10**16 - 1, body, ["sha256"])
+    timestamp.sign(signer)
+    path.write_bytes(timestamp.to_bytes())
+    reader.check(published)
+    add(published, "new.csv")
+    with pytest.raises(StoreError, match="keys rotate renew"):
+        publish(published, sign=again(keys))
+    rotate(published, "renew", keys)
+    publish(published, sign=again(keys))
     reader.check(published)

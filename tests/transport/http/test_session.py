@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -613,6 +614,24 @@ def test_a_document_that_breaks_off_is_fetched_again_from_the_start(
     noted_waits(session, monkeypatch)
     assert fetch(session) == b"right all"
     assert len(server.requests) == 3
+
+
+def test_a_document_is_held_once_and_as_bytes(session_at: SessionAt, start: Start) -> None:
+    piece, count = b"x" * (1 << 20), 16
+
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (count * len(piece)))
+        for _ in range(count):
+            wire.send(piece)
+
+    session = session_at(start(answer).url)
+    assert fetch(session, max_bytes=1 << 30)  # brings what it imports
+    tracemalloc.start()
+    try:
+        assert fetch(session, max_bytes=1 << 30).count(b"x") == count * len(piece)
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * count * len(piece)
+    finally:
+        tracemalloc.stop()
 
 
 # -- connections that were idle (C12) --------------------------------------------------
