@@ -276,7 +276,7 @@ def test_a_download_shows_its_progress_and_can_be_cancelled(
     ("address", "words"),
     [
         ("http://127.0.0.1:9/", "Connection refused"),
-        ("/there/is/nothing", "no such file"),
+        ("/there/is/nothing", "no such folder"),
         ("gopher://host/", "not gopher:"),
         ("", "must not be empty"),
     ],
