@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -17,7 +18,14 @@ from typing import Generic, TypeVar
 
 from . import tuning
 
-__all__ = ["ForkGate", "KeptObjects", "PerProcess", "fork_gate", "is_held"]
+__all__ = [
+    "ForkGate",
+    "KeptObjects",
+    "PerProcess",
+    "fork_gate",
+    "is_held",
+    "most_files",
+]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -217,3 +225,19 @@ def fork_gate() -> ForkGate:
     if hasattr(os, "register_at_fork"):
         gate.watch()
     return gate
+
+
+def most_files() -> int:
+    """Return how many files this process may have open, sockets included; for any thread.
+
+    Examples
+    --------
+    >>> most_files() > 0
+    True
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return sys.maxsize
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

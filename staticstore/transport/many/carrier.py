@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Union
 
 from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportError
+from ...processes import most_files
 from ...signals import request_finished
 from ..http.report import new_report
 
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger("staticstore")
+
+_FILES_PER_CONNECTION = 4  # that a process may open: the others are for what else it does
 
 #: What a request ends with: None is any answer but the expected one, or none at all, after
 #: which `Session.request` says what is wrong.  An error is one after which it is not asked:
@@ -180,14 +183,21 @@ class ConnectionCount:
     Parameters
     ----------
     first, most : int
-        At first, and at most.
+        At first, and at most; both are fewer in a process that may open few files.
+
+    Attributes
+    ----------
+    most : int
+        At most, as far as files can be opened.
+    current : int
+        At present.
     """
 
     def __init__(self, first: int, most: int) -> None:
-        self._first = first
-        self._most = most
+        self.most = max(min(most, most_files() // _FILES_PER_CONNECTION), 1)
+        self._first = min(first, self.most)
         self._answered_at = 0.0
-        self.current = first
+        self.current = self._first
 
     def note_size(self, size: int) -> None:
         """Note that so many bytes are requested: one more if that takes long anywhere."""
@@ -214,7 +224,7 @@ class ConnectionCount:
         self._answered_at = time.monotonic()
 
     def _add(self, count: int) -> None:
-        self.current = min(self.current + count, self._most)
+        self.current = min(self.current + count, self.most)
 
 
 class Carrier(ABC):

@@ -100,7 +100,7 @@ class CurlCarrier(Carrier):
         # In a forked child nothing may close these connections, which are the parent's.  This
         # frame keeps them alive there, since the child has no thread that would leave it.
         multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_MAXCONNECTS, tuning.CURL_CONNECTIONS)
+        multi.setopt(pycurl.M_MAXCONNECTS, self._count.most)
         try:
             while not self._is_closed:
                 self._turn(multi, bell)
