@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
+import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +36,11 @@ class _SignedSite:
         except ModuleNotFoundError as error:
             raise CannotRun(f"it needs the extra `trust`: {error}") from error
         folder = place.site.scratch()
-        self.keys = folder.with_name(f"{folder.name}-keys")
+        private = Path(tempfile.mkdtemp())  # not served
+        weakref.finalize(self, shutil.rmtree, private)
+        self.keys = private / "keys"
         make_keys(self.keys, [_PASSPHRASE])
-        self.passphrase_file = self.keys.with_name(f"{self.keys.name}.txt")
+        self.passphrase_file = private / "passphrase"
         self.passphrase_file.write_text(f"{_PASSPHRASE}\n", "utf-8")
         self.folder = folder
         self.signs = signs

@@ -215,7 +215,7 @@ def test_e9_invalid_validators_in_a_note_are_ignored(
 def test_e9_a_note_that_is_too_large_is_ignored(site: MemorySite, cache: Path) -> None:
     note = found(cache, "indexes/*/note.json")
     with note.open("ab") as file:
-        file.truncate(2 << 20)
+        file.truncate(9 << 20)
     with pytest.raises(OSError, match="larger than"):
         read_note(note.parent)
     with opened(site, cache) as store:
