@@ -36,7 +36,7 @@ __all__ = [
 
 _LOG = logging.getLogger("staticstore")
 
-_FILES_PER_CONNECTION = 4  # that a process may open: the others are for what else it does
+_CONNECTION_FILES = 4  # that a process may open, for each connection
 
 #: What a request ends with: None is any answer but the expected one, or none at all, after
 #: which `Session.request` says what is wrong.  An error is one after which it is not asked:
@@ -194,7 +194,7 @@ class ConnectionCount:
     """
 
     def __init__(self, first: int, most: int) -> None:
-        self.most = max(min(most, most_files() // _FILES_PER_CONNECTION), 1)
+        self.most = max(min(most, most_files() // _CONNECTION_FILES), 1)
         self._first = min(first, self.most)
         self._answered_at = 0.0
         self.current = self._first
