@@ -149,7 +149,7 @@ def _opened(sign: str | os.PathLike[str] | KeyFolder | None) -> KeyFolder | None
     check_trust_package()
     from .signatures.key_folder import KeyFolder  # slow to import
 
-    return sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
+    return KeyFolder.of(sign)
 
 
 def _publish(

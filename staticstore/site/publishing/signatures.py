@@ -90,17 +90,17 @@ class Signatures:
         if keys is not None and unsign:
             raise ValueError("sign and unsign are two things: give one")
         check_no_keys(folder)
-        if keys is None or dry_run:
-            if keys is None and not unsign and not dry_run and has_signatures(folder):
+        if dry_run:
+            return cls(folder)
+        if keys is None:
+            if not unsign and has_signatures(folder):
                 raise _unsigned(f"the site {quoted(str(folder.root))}")
-            is_unsigned = keys is None and not unsign and not dry_run
-            return cls(folder, None, unsign and not dry_run, is_unsigned)
+            return cls(folder, unsign=unsign, is_unsigned=not unsign)
         check_trust_package()
         from ..signatures.head_signer import HeadSigner  # slow to import
         from ..signatures.key_folder import KeyFolder
 
-        opened = keys if isinstance(keys, KeyFolder) else KeyFolder(keys)
-        return cls(folder, HeadSigner.open(folder, opened))
+        return cls(folder, HeadSigner.open(folder, KeyFolder.of(keys)))
 
     def signed_head(self, guards: Guards) -> ReadSignedHead | None:
         """Return what reads the signed head of the site that the publish continues.

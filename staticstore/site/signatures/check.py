@@ -48,10 +48,10 @@ def check_signatures(
     """
     wrong: list[tuple[str, str]] = []
     try:
-        chain = _chain(folder, sign)
+        keys = None if sign is None else KeyFolder.of(sign)
+        chain = _own_chain(folder) if keys is None else chain_of_site(folder, keys)
         signed = SignedHead.read(chain.root, read_trust(folder))
-        if sign is not None:
-            keys = sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
+        if keys is not None:
             SignatureNote(keys.path, folder).check(chain.root, signed.documents)
     except StoreError as error:
         return SignatureReport([(TRUST_FOLDER, str(error))], [], None)
@@ -72,9 +72,7 @@ def check_signatures(
     return SignatureReport(wrong, warnings, expires)
 
 
-def _chain(folder: SiteFolder, sign: str | os.PathLike[str] | KeyFolder | None) -> RootChain:
-    if sign is not None:
-        return chain_of_site(folder, sign if isinstance(sign, KeyFolder) else KeyFolder(sign))
+def _own_chain(folder: SiteFolder) -> RootChain:
     read = read_trust(folder)
     versions = [root_version(name) for name in signature_names(folder)]
     first = min((version for version in versions if version is not None), default=1)

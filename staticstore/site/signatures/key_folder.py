@@ -147,6 +147,11 @@ class KeyFolder:
         self._signers: dict[str, Signer] = {}
         self._passphrases: list[str] = []
 
+    @classmethod
+    def of(cls, keys: str | os.PathLike[str] | KeyFolder) -> KeyFolder:
+        """Return the keys that were given, or those in a folder."""
+        return keys if isinstance(keys, KeyFolder) else cls(keys)
+
     def __repr__(self) -> str:
         """Name the folder, and no secret."""
         return f"<KeyFolder {quoted(str(self.path))}>"

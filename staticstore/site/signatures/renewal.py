@@ -67,7 +67,7 @@ def renew(site: str | os.PathLike[str], sign: str | os.PathLike[str] | KeyFolder
     staticstore.errors.StoreError: there is no folder 'my-site': give that of the site
     """
     folder = open_signed(site)
-    keys = sign if isinstance(sign, KeyFolder) else KeyFolder(sign)
+    keys = KeyFolder.of(sign)
     signing = HeadSigner.open(folder, keys, publishes=False)
     with folder.locked():
         try:
