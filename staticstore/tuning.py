@@ -124,13 +124,13 @@ CURL_CONNECTIONS = 64  # more: less waiting for a far host, more load on it.  be
 FAR_SECONDS = 2e-3
 STALL_SECONDS = 0.02  # without an answer: then twice as many connections
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
-CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
+CURL_BUFFER_BYTES = 1 << 18  # that are received at once, of a body without room of its own.  benchmark: many
 # A document that has more bytes, as sent, is requested by itself: its deadline grows while it
 # is received.  Larger: more memory, since eight are under way.  benchmark: stac-catalog
 CARRIED_DOCUMENT_BYTES = 1 << 20
-# Memory for such bodies is taken whole, at first.  A larger one may be nothing but a claim.
-# benchmark: zarr-large
-ROOM_MADE_BYTES = range(1 << 17, (1 << 22) + 1)
+# Memory for a body of up to so many bytes is taken whole, at first.  A larger one may be nothing
+# but a claim.  benchmark: zarr-large
+ROOM_MADE_BYTES = 1 << 22
 # That an answer waits for others which come at the same time.  benchmark: zarr-10
 GATHERED_SECONDS = 3e-4
 CURL_WAIT_SECONDS = 1.0  # for sockets, at most.  Longer: fewer wake-ups

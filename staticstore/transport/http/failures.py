@@ -41,13 +41,13 @@ from ...errors import (
     raise_alone,
 )
 from .conditions import CodingError
+from .http1 import HeaderError
 
 __all__ = [
     "FIELD_REFUSED",
     "OF_LIBRARIES",
     "OUTSIDE",
     "Cuttable",
-    "HeaderError",
     "backoff",
     "cannot_be_decoded",
     "mapped",
@@ -58,10 +58,6 @@ __all__ = [
     "wants_long_rest",
     "was_dropped",
 ]
-
-
-class HeaderError(HTTPException):
-    """The head of an answer cannot be read; the message says why."""
 
 
 class ElsewhereError(Exception):

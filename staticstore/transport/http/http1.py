@@ -21,13 +21,16 @@ from urllib3.exceptions import IncompleteRead
 
 from ... import tuning
 from .cancellation import this_call
-from .failures import HeaderError
 
 if TYPE_CHECKING:
     from .wire import Wire
 
-__all__ = ["BoundedResponse", "HeaderReader", "Status"]
+__all__ = ["BoundedResponse", "HeaderError", "HeaderReader", "Status", "allowance"]
 
+# Bytes that may be received for each byte read (chunks of one byte take six), and in
+# addition: the head of a chunk, trailers at the end.
+_RECEIVED_BYTES_PER_BYTE = 8
+_RECEIVED_BESIDE_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 1 << 18  # of all heads before one body, as in libcurl
 _MOST_LINE_BYTES = 1 << 16
 _MOST_FIELDS = 1000
@@ -38,6 +41,15 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _UNSAFE = re.compile(rb"[\r\0]")
 _FRAMING = re.compile(rb"[ \t]*(content-length|transfer-encoding)\b", re.IGNORECASE)
 _WITHOUT_BODY = (204, 304)
+
+
+def allowance(size: int) -> int:
+    """Return how many bytes may be received to read `size`."""
+    return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
+
+
+class HeaderError(HTTPException):
+    """The head of an answer cannot be read; the message says why."""
 
 
 class Status(NamedTuple):

@@ -19,6 +19,7 @@ from .conditions import (
     parse_strong_etag,
 )
 from .failures import OUTSIDE, mapped, raise_mapped, status_error
+from .http1 import allowance
 
 if TYPE_CHECKING:
     import requests
@@ -29,24 +30,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ContentRange",
     "Response",
-    "allowance",
     "check_status",
     "parse_content_range",
 ]
 
 T = TypeVar("T")
 
-# Bytes that may be received for each byte read (chunks of one byte take six), and in
-# addition: the head of a chunk, trailers at the end.
-_RECEIVED_BYTES_PER_BYTE = 8
-_RECEIVED_BESIDE_BYTES = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
-
-
-def allowance(size: int) -> int:
-    """Return how many bytes may be received to read `size`."""
-    return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
 
 
 class ContentRange(NamedTuple):

@@ -191,8 +191,8 @@ def field_text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def field_lines(headers: Mapping[str, str]) -> list[bytes]:
-    """Return header fields as lines that libcurl takes.
+def field_lines(headers: Mapping[str, str]) -> bytes:
+    r"""Return header fields as they are sent (RFC 9112, section 5).
 
     Raises
     ------
@@ -202,10 +202,9 @@ def field_lines(headers: Mapping[str, str]) -> list[bytes]:
     Examples
     --------
     >>> field_lines({"Accept": "*/*", "X-Empty": ""})
-    [b'Accept: */*', b'X-Empty;']
+    b'Accept: */*\r\nX-Empty: \r\n'
     """
-    # Without a value and with a colon, libcurl would leave the field out.
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    lines = [f"{name}: {value}" for name, value in headers.items()]
     if any(_SPLITTING.search(line) for line in lines):
         raise ValueError("a header field of several lines")
-    return [line.encode("latin-1") for line in lines]
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")

@@ -8,9 +8,9 @@ import select
 import socket
 from collections.abc import Collection
 
-__all__ = ["Bell"]
+__all__ = ["Bell", "ready_files"]
 
-_MOST_SELECTED_FILES = 1024  # FD_SETSIZE of most systems; libcurl names no socket beyond it
+_MOST_SELECTED_FILES = 1024  # FD_SETSIZE of most systems
 
 
 class Bell:
@@ -33,7 +33,7 @@ class Bell:
 
     def wait(
         self, readable: Collection[int], writable: Collection[int], seconds: float | None
-    ) -> None:
+    ) -> Collection[int]:
         """Wait until it is rung, or a socket is ready, or the time is over.
 
         Parameters
@@ -42,26 +42,39 @@ class Bell:
             File descriptors of the sockets to receive and to send on.
         seconds : float or None
             The longest time; None for no end.
+
+        Returns
+        -------
+        collection of int
+            The descriptors that are ready, perhaps among others.
         """
         number = self._receiving.fileno()
-        if number < _MOST_SELECTED_FILES or not hasattr(select, "poll"):
-            # benchmark: many
-            ready = select.select([number, *readable], writable, (), seconds)[0]
-        else:
-            poll = select.poll()
-            for one in (number, *readable):
-                poll.register(one, select.POLLIN)
-            for one in writable:
-                poll.register(one, select.POLLOUT | (select.POLLIN if one in readable else 0))
-            found = poll.poll(None if seconds is None else math.ceil(seconds * 1e3))
-            ready = [one for one, _ in found]
+        ready = ready_files([number, *readable], writable, seconds)
         if number in ready:
             # In this order: the byte of a ring in between would be lost, and no later one
             # would send another.
             self._receiving.recv(64)
             self._is_rung = False
+        return ready
 
     def close(self) -> None:
         """Close its own sockets."""
         self._receiving.close()
         self._sending.close()
+
+
+def ready_files(
+    readable: Collection[int], writable: Collection[int], seconds: float | None
+) -> Collection[int]:
+    """Wait for sockets, and return those that are ready; parameters as of `Bell.wait`."""
+    most = max((*readable, *writable), default=0)
+    if most < _MOST_SELECTED_FILES or not hasattr(select, "poll"):
+        received, sendable, _ = select.select(readable, writable, (), seconds)  # benchmark: many
+        return received + sendable
+    poll = select.poll()
+    for one in readable:
+        poll.register(one, select.POLLIN)
+    for one in writable:
+        poll.register(one, select.POLLOUT | (select.POLLIN if one in readable else 0))
+    found = poll.poll(None if seconds is None else math.ceil(seconds * 1e3))
+    return [one for one, _ in found]

@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from ... import tuning
@@ -130,6 +130,24 @@ class SubmittedRequest:
     def url(self) -> str:
         """The URL, with the secrets of its query."""
         return self.template.root.url + self.request.url_path
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """The request target without its query, and that with its question mark."""
+        if self.signed is not None:
+            return self.signed.target, self.signed.query
+        target, mark, query = (self.template.prefix + self.request.url_path).partition("?")
+        return target, mark + query or self.template.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """All its header fields."""
+        if self.signed is not None:
+            return self.signed.headers
+        headers = self.request.headers(self.template.headers)
+        if self.request.start is None:
+            return headers
+        return {**headers, "Range": f"bytes={self.request.range}"}
 
     @property
     def has_ended(self) -> bool:

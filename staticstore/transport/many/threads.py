@@ -17,7 +17,7 @@ from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
 from ..http.cancellation import shut_down
 from ..http.failures import mapped
-from ..http.response import allowance
+from ..http.http1 import allowance
 from ..http.wire import Bounds, Wire
 from .carrier import Carrier, ConnectionCount, Outcome, SubmittedRequest
 from .request import accepted, refusal
@@ -126,16 +126,9 @@ class ThreadCarrier(Carrier):
 
     def _fetch(self, one: SubmittedRequest) -> tuple[Outcome, StoreError | None]:
         """Send a request; return its outcome, and the error to report."""
-        template, request, signed, report = one.template, one.request, one.signed, one.report
-        if signed is None:
-            headers = dict(request.headers(template.headers))
-            if request.start is not None:
-                headers["Range"] = f"bytes={request.range}"
-            # urllib3 logs what it sees of the target: not a query, which may be a secret.
-            target, mark, own_query = (template.prefix + request.url_path).partition("?")
-            query = mark + own_query or template.query
-        else:
-            headers, target, query = dict(signed.headers), signed.target, signed.query
+        template, request, report = one.template, one.request, one.report
+        # urllib3 logs what it sees of the target: not a query, which may be a secret.
+        target, query = one.target
         current = self._wire.current
         current.bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
         current.query = query
@@ -148,7 +141,7 @@ class ThreadCarrier(Carrier):
                 response = template.pool.urlopen(
                     "GET",
                     target,
-                    headers=headers,
+                    headers=dict(one.headers),
                     redirect=False,
                     assert_same_host=False,  # a proxy is asked by whole URLs
                     retries=False,

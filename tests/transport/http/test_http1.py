@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.transport.http.failures import HeaderError
-from staticstore.transport.http.http1 import HeaderReader, Status
+from staticstore.transport.http.http1 import HeaderError, HeaderReader, Status
 
 
 def read(

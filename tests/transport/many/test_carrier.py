@@ -307,6 +307,79 @@ def test_a_connection_that_the_host_has_closed_is_replaced(
     assert failed == [] or (engine == "threads" and set(failed) <= {1, 3})
 
 
+@pytest.mark.usefixtures("one_connection")
+def test_c24_what_follows_an_answer_is_not_taken_for_the_next_one(
+    start: Start, session_at: SessionAt
+) -> None:
+    """Of a host that says a wrong length, a file could speak for another one."""
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
+    has_followed = threading.Event()
+
+    def answers(request: Request, wire: Wire) -> None:
+        good(request, wire)
+        if request.path == "/0":
+            wire.send(forged)
+            has_followed.set()
+
+    server = start(answers)
+    session = session_at(server.url)
+    fetch_all(session, wanted(0))
+    assert has_followed.wait(TIMEOUT)
+    assert [one and one.body for one in fetch_all(session, wanted(1))] != [b"x" * 10]
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("a thread leaves it to a single request")
+    from staticstore.transport.many import curl
+
+    def closes(request: Request, wire: Wire) -> None:
+        if request.number == 1:
+            wire.close()
+        else:
+            good(request, wire)
+
+    server = start(closes)
+    session = session_at(server.url)
+    monkeypatch.setattr(curl, "ready_files", lambda *arguments: ())  # it ends only later
+    assert [fetch_all(session, wanted(number)) != [None] for number in range(3)] == [True] * 3
+    assert (len(server.requests), server.connections) == (4, 2)
+
+
+def test_long_bodies_come_over_tls(
+    start: Start, session_at: SessionAt, certificates: Certificates
+) -> None:
+    """Part of them may be in the memory of the library, while the socket has no more."""
+    body = os.urandom(300_000)
+    server = start(
+        lambda request, wire: wire.response(body=body),
+        ssl_context=certificates.context(certificates.server),
+    )
+    session = session_at(server.url, verify=str(certificates.authority), timeout=TIMEOUT)
+    answers = fetch_all(session, [SizedRequest(str(number), len(body)) for number in range(5)])
+    assert {one and one.body for one in answers} == {body}
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 200 OK\r\nX: a", BEGUN])
+def test_c25_an_answer_that_comes_too_slowly_is_a_timeout(
+    start: Start, session_at: SessionAt, piece: bytes
+) -> None:
+    """Though the host is never silent for long."""
+
+    def trickles(request: Request, wire: Wire) -> None:
+        wire.send(piece)
+        wire.pace = (1, 0.05)
+        wire.send(b"a" * 1000)
+
+    session = session_at(start(trickles).url, timeout=(5, 0.3))
+    noted = Noted()
+    submit(session, [SizedRequest("a", 2000)], noted.put)
+    assert not isinstance(noted.get(timeout=TIMEOUT).outcome, SizedAnswer)
+
+
 def test_c23_long_bodies_are_requested_at_once(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
