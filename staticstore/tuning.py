@@ -124,7 +124,7 @@ CURL_CONNECTIONS = 64  # more: less waiting for a far host, more load on it.  be
 FAR_SECONDS = 2e-3
 STALL_SECONDS = 0.02  # without an answer: then twice as many connections
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
-CURL_BUFFER_BYTES = 1 << 18  # that are received at once, of a body without room of its own.  benchmark: many
+CURL_BUFFER_BYTES = 1 << 18  # received at once, of what has no room of its own.  benchmark: many
 # A document that has more bytes, as sent, is requested by itself: its deadline grows while it
 # is received.  Larger: more memory, since eight are under way.  benchmark: stac-catalog
 CARRIED_DOCUMENT_BYTES = 1 << 20
