@@ -6,6 +6,7 @@ A contender that cannot run here prints the reason, as a text.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -51,6 +52,9 @@ class Meter:
     def measuring(self) -> Iterator[Figures]:
         """Fill a dictionary when the block ends."""
         figures: Figures = {}
+        # When the whole heap is due for a collection, which takes 50 ms, depends on what was
+        # imported before.
+        gc.collect()
         _forget_peak()
         memory, wire = _memory("VmRSS"), _bytes_on_loopback()
         began, cpu = time.perf_counter(), time.process_time()

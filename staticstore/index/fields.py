@@ -65,6 +65,8 @@ _WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
 _MOST_SEGMENT_BYTES = 255  # on nearly every file system
 # Digests of foreign indexes and their hex digits, the best first.
 _CHECKSUMS = {"sha512": 128, "sha1": 40, "md5": 32}
+_is_sha256 = re.compile(SHA256).match
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
 
 
 class Content(NamedTuple):
@@ -105,16 +107,16 @@ class Content(NamedTuple):
         (3, None, None)
         """
         size, sha256, modified = entry.get("size"), entry.get("sha256"), entry.get("modified")
-        if not (isinstance(sha256, str) and re.match(SHA256, sha256)):
+        if not (isinstance(sha256, str) and _is_sha256(sha256)):
             sha256 = None
         return cls(
-            size=size if type(size) is int and 0 <= size < 1 << 63 else None,
-            sha256=sha256,
-            place=place_of(entry.get("packed")),
-            modified=modified if isinstance(modified, str) else None,
-            placed=placed_of(entry["placed"]) if "placed" in entry else None,
-            checksum=_checksum_of(entry) if has_checksums and sha256 is None else None,
-            compressed=copy_of(entry["stored"]) if "stored" in entry else None,
+            size if type(size) is int and 0 <= size < 1 << 63 else None,
+            sha256,
+            place_of(entry["packed"]) if "packed" in entry else None,
+            modified if isinstance(modified, str) else None,
+            placed_of(entry["placed"]) if "placed" in entry else None,
+            _checksum_of(entry) if has_checksums and sha256 is None else None,
+            copy_of(entry["stored"]) if "stored" in entry else None,
         )
 
     @property
@@ -268,7 +270,8 @@ def key_to_url_path(data_path: str, key: str) -> str:
     >>> key_to_url_path("data/", "100% é/a+b.tif")
     'data/100%25%20%C3%A9/a%2Bb.tif'
     """
-    return quote(data_path + key, safe="/")
+    path = data_path + key
+    return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/")
 
 
 def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:

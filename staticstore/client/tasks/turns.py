@@ -239,7 +239,8 @@ class TurnReads:
                 one.answer(KeyError(one.key))
                 continue
             own, key = place
-            site = sites.setdefault(id(own), _OfSite(own, [], []))
+            if (site := sites.get(id(own))) is None:
+                site = sites[id(own)] = _OfSite(own, [], [])
             site.asked.append(one)
             site.keys.append(key)
         return list(sites.values())

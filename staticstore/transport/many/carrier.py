@@ -28,6 +28,7 @@ __all__ = [
     "Carrier",
     "ConnectionCount",
     "Done",
+    "FollowingCalls",
     "Outcome",
     "SubmittedRequest",
     "after_answers",
@@ -47,37 +48,62 @@ Outcome = Union["SizedAnswer", StoreError, None]
 Done = Callable[["SubmittedRequest"], object]
 
 
-_handing_on = threading.local()
+_together = threading.local()
 
 
-@contextlib.contextmanager
-def answers_together() -> Iterator[None]:
-    """Deliver answers together, then make the calls of `after_answers`."""
-    calls: list[Callable[[], object]] = []
-    _handing_on.calls = calls
-    try:
-        yield
-    finally:
-        _handing_on.calls = None
+class FollowingCalls:
+    """Calls that follow the answers which a thread hands on, made together.
+
+    They wake other threads: if those were awake meanwhile, all would wait for each other.
+    Used by one thread.
+
+    Attributes
+    ----------
+    since : float or None
+        When the first of them was to be made, by the monotonic clock; None if there are none.
+    """
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self._calls: list[Callable[[], object]] = []
+
+    def add(self, call: Callable[[], object]) -> None:
+        """Make a call later; it must not raise."""
+        if self.since is None:
+            self.since = time.monotonic()
+        self._calls.append(call)
+
+    def make(self) -> None:
+        """Make the calls."""
+        calls, self._calls, self.since = self._calls, [], None
         for call in calls:
             call()
 
 
+@contextlib.contextmanager
+def answers_together() -> Iterator[FollowingCalls]:
+    """Collect the calls of `after_answers` of this thread; those left are made at the end."""
+    _together.following = following = FollowingCalls()
+    try:
+        yield following
+    finally:
+        _together.following = None
+        following.make()
+
+
 def after_answers(call: Callable[[], object]) -> None:
     """Make a call after the answers that this thread hands on together; else now.
-
-    It wakes another thread: if that were awake meanwhile, both would wait for each other.
 
     Parameters
     ----------
     call : callable
         Must not raise.
     """
-    calls = getattr(_handing_on, "calls", None)
-    if calls is None:
+    following: FollowingCalls | None = getattr(_together, "following", None)
+    if following is None:
         call()
     else:
-        calls.append(call)
+        following.add(call)
 
 
 class SubmittedRequest:

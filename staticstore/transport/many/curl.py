@@ -11,10 +11,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from http.client import HTTPException
-from typing import NamedTuple
 
 import pycurl
 
@@ -25,7 +24,14 @@ from ..http.template import RequestTemplate
 from ..http.wire import Wire
 from .answer import new_scratch
 from .bell import Bell, ready_files
-from .carrier import Carrier, ConnectionCount, Outcome, SubmittedRequest, answers_together
+from .carrier import (
+    Carrier,
+    ConnectionCount,
+    FollowingCalls,
+    Outcome,
+    SubmittedRequest,
+    answers_together,
+)
 from .curl_connection import CurlConnection
 from .request import accepted, refusal
 
@@ -37,12 +43,8 @@ _LOG = logging.getLogger("staticstore")
 _FAILURES = (pycurl.error, OSError, HTTPException, ValueError, InnerAddressError)
 
 
-class _Ended(NamedTuple):
-    """A request, and what it has ended with."""
-
-    submitted: SubmittedRequest
-    outcome: Outcome
-    error: StoreError | None
+#: Called with a request, its outcome, and the error for its report.
+_End = Callable[[SubmittedRequest, Outcome, StoreError | None], object]
 
 
 class CurlCarrier(Carrier):
@@ -87,9 +89,10 @@ class CurlCarrier(Carrier):
         try:
             # In a forked child nothing may close these connections, which are the parent's.  This
             # frame keeps them alive there, since the child has no thread that would leave it.
-            with contextlib.closing(_Connections(self._count, bell)) as connections:
+            connections = _Connections(self._count, bell, self._hand_on)
+            with contextlib.closing(connections), answers_together() as following:
                 while not self._is_closed:
-                    self._turn(connections)
+                    self._turn(connections, following)
         except BaseException:
             _LOG.exception("sending many requests failed unexpectedly")
         finally:
@@ -105,18 +108,15 @@ class CurlCarrier(Carrier):
         for one in left:  # none after a disconnect: `close` has ended them
             one.end(None)
 
-    def _turn(self, connections: _Connections) -> None:
+    def _turn(self, connections: _Connections, following: FollowingCalls) -> None:
         with connections.passing_gate():
             connections.receive()
-        if connections.has_timed_out:  # then those that wait may be withdrawn
-            self._hand_on(connections.take_ended())
-        with connections.passing_gate():
             self._send(connections)
             connections.connect()
-        if self._gathers(connections):
-            connections.wait(has_more=bool(self._waiting))
+        if following.since is None or self._gathers(connections, following.since):
+            connections.wait(has_more=bool(self._waiting), is_gathering=following.since is not None)
         else:
-            self._hand_on(connections.take_ended())
+            following.make()
 
     def _send(self, connections: _Connections) -> None:
         # Before answers are handed on: meanwhile the host has something to do.
@@ -129,23 +129,21 @@ class CurlCarrier(Carrier):
         for one in connections.start(starting):
             self._drop(one)
 
-    def _gathers(self, connections: _Connections) -> bool:
-        """Return whether to wait a moment for other answers, to hand them on together.
+    def _gathers(self, connections: _Connections, since: float) -> bool:
+        """Return whether to wait a moment for other answers, to wake for them together.
 
         Threads that take turns are slow (benchmark: zarr-10).
         """
-        if not connections.ended:
-            return True
         if self._waiting or not connections.count:
             return False
-        return time.monotonic() - connections.ended_since < tuning.GATHERED_SECONDS
+        return time.monotonic() - since < tuning.GATHERED_SECONDS
 
-    def _hand_on(self, ended: list[_Ended]) -> None:
+    def _hand_on(
+        self, submitted: SubmittedRequest, outcome: Outcome, error: StoreError | None
+    ) -> None:
         with self._lock:
-            self._running.difference_update(one.submitted for one in ended)
-        with answers_together():
-            for one in ended:
-                one.submitted.end(one.outcome, one.error)
+            self._running.discard(submitted)
+        submitted.end(outcome, error)
 
 
 class _Connections:
@@ -157,18 +155,14 @@ class _Connections:
         How many there may be.
     bell : Bell
         Wakes the thread.
-
-    Attributes
-    ----------
-    ended : list of _Ended
-        What has ended and was not taken yet, since when by the monotonic clock.
+    end : callable
+        As `_End`.
     """
 
-    def __init__(self, count: ConnectionCount, bell: Bell) -> None:
-        self.ended: list[_Ended] = []
-        self.ended_since = 0.0
+    def __init__(self, count: ConnectionCount, bell: Bell, end: _End) -> None:
         self._count = count
         self._bell = bell
+        self._end = end
         self._speak_tls = False
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * count.most)
@@ -192,16 +186,6 @@ class _Connections:
         """Return what lets a fork wait for handshakes, during which OpenSSL holds locks."""
         return fork_gate().passing() if self._speak_tls else contextlib.nullcontext()
 
-    @property
-    def has_timed_out(self) -> bool:
-        """Whether something has ended because its host was silent."""
-        return any(isinstance(one.outcome, TransportTimeout) for one in self.ended)
-
-    def take_ended(self) -> list[_Ended]:
-        """Return what has ended, and forget it."""
-        ended, self.ended = self.ended, []
-        return ended
-
     def close(self) -> None:
         """Close all; what was requested is forgotten."""
         for connection in [*self._idle, *self._busy.values(), *self._connecting.values()]:
@@ -210,7 +194,6 @@ class _Connections:
 
     def cancel(self, request: SubmittedRequest) -> None:
         """Close the connection on which an answer to a request comes."""
-        self.ended = [one for one in self.ended if one.submitted is not request]
         for connection in [*self._busy.values(), *self._connecting.values()]:
             if connection.submitted is request:
                 self._leave(connection)
@@ -348,9 +331,7 @@ class _Connections:
             report.answered(answer.status)
             report.received(answer.body_bytes)
             failure = failure or refusal(answer.status, submitted.url)
-        if not self.ended:
-            self.ended_since = time.monotonic()
-        self.ended.append(_Ended(submitted, outcome, failure))
+        self._end(submitted, outcome, failure)
 
     def _leave(self, connection: CurlConnection) -> SubmittedRequest:
         self._busy.pop(connection.file, None)
@@ -363,8 +344,16 @@ class _Connections:
 
     # -- waiting -----------------------------------------------------------------
 
-    def wait(self, *, has_more: bool) -> None:
-        """Wait for something to do; `has_more` says whether other requests wait, too."""
+    def wait(self, *, has_more: bool, is_gathering: bool) -> None:
+        """Wait for something to do.
+
+        Parameters
+        ----------
+        has_more : bool
+            Whether other requests wait for a connection.
+        is_gathering : bool
+            Whether answers wait for others.
+        """
         if not self.count:
             files = [one.file for one in self._idle]
             self._close_ready(self._idle, self._bell.wait(files, (), None))
@@ -383,7 +372,7 @@ class _Connections:
                 most = min(most, milliseconds / 1e3)
             readable += own
             writable += own_writable
-        if self.ended:
+        if is_gathering:
             most = min(most, tuning.GATHERED_SECONDS)
         elif has_more:
             most = min(most, self._count.note_wait())

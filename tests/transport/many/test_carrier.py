@@ -231,7 +231,7 @@ def test_after_an_unexpected_failure_the_next_requests_are_answered(
     session = session_at(start(good).url)
     carrier = session.companion(Carriers).choose()
     with monkeypatch.context() as patched:
-        patched.setattr(carrier, "_hand_on", lambda multi: 1 / 0)
+        patched.setattr(carrier, "_hand_on", lambda *about: 1 / 0)
         assert fetch_all(session, wanted(*range(30))) == [None] * 30
     assert "ZeroDivisionError" in caplog.text
     assert None not in fetch_all(session, wanted(*range(30)))
