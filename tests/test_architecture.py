@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 289
+MOST_MODULES = 292
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15

@@ -90,7 +90,7 @@ def _waits(place: Place) -> Figures:
 SUBJECTS = [
     Subject(
         "conda",
-        "the index of a conda channel",
+        "the index of a conda channel, as many packages as entries, but at most 100,000",
         {
             "ours": _parsed("channel"),
             "json.loads": _json("channel"),
@@ -106,7 +106,7 @@ SUBJECTS = [
     ),
     Subject(
         "conda-large",
-        "the index of a conda channel with five times as many packages",
+        "the index of a conda channel with five times as many packages, at most 500,000",
         {"ours": _parsed("large-channel"), "json.loads": _json("large-channel")},
         (Target("ours", "seconds", 2.5, "json.loads"),),
         rounds=3,

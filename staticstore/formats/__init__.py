@@ -74,8 +74,8 @@ class Entry(NamedTuple):
     #: The key, as text.  One that cannot be a key is reported and left out.
     key: str
     #: The metadata, or the text of a JSON object in UTF-8 (also as a `msgspec.Raw`, which keeps
-    #: the document alive), which stays as it is.  A digest in upper case is lowered in a
-    #: mapping; in a text that is the form's business.
+    #: the document alive, or as a `late_text.LateText`), which stays as it is.  A digest in
+    #: upper case is lowered in a mapping; in a text that is the form's business.
     metadata: Mapping[str, Any] | bytes
     #: Where the value is: a URI reference, relative to the document's URL.  None for a value
     #: that is beside its document, under its key.

@@ -16,6 +16,7 @@ from ..index import codec
 from ..index.fields import are_keys, key_problem
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
 from . import Document, Entry, Link, Read, known_form, reader_of
+from .late_text import LateText
 from .zstandard import BoundedDocument
 
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ _REASON_CHARACTERS = 300
 _CHECKED_BYTES = 1 << 20  # of entries, from one check of their size to the next
 _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.  A set with `\w` takes half as long again.
-_PLAIN_HREF = re.compile(
-    r"(?:https://[A-Za-z0-9_.-]+/)?(?!//)[A-Za-z0-9_.~!$&'()*+,;=@%/-]{1,1500}"
-)
+_PLAIN_HREF = re.compile(r"(https://[A-Za-z0-9_.-]+/)?(?!//)[A-Za-z0-9_.~!$&'()*+,;=@%/-]{1,1500}")
 _PLAIN_CHARACTERS = 1500
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
 # The text of an entry.
-_RAW = (msgspec.Raw, bytes, bytearray, memoryview)
+_RAW = (msgspec.Raw, bytes, bytearray, memoryview, LateText)
 _OPEN, _CLOSE, _SPACE = b"{} "
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -46,13 +45,16 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 class ParsedDocument(NamedTuple):
     """What a document says, checked as far as it does not take decoding."""
 
-    #: Raw entries by key; each has its place, where that does not follow from the key.
-    entries: dict[str, Raw]
+    #: Raw entries by key, or what `bytes` makes them of; each has its place, where that does not
+    #: follow from the key.
+    entries: dict[str, Raw | LateText]
     #: The keys of those that came as JSON texts and were not decoded yet.
     unchecked: list[str]
     links: tuple[Link, ...]
     #: What was left out, and why.
     warnings: tuple[str, ...]
+    #: The bytes of all entries, about.
+    size: int
 
 
 def parse(
@@ -124,14 +126,14 @@ class _Reading:
 
     def parsed(self, read: Read) -> ParsedDocument:
         """Read the document."""
-        entries: dict[str, Raw] = {}
+        entries: dict[str, Raw | LateText] = {}
         unchecked: list[str] | None = None  # all, as long as none is a mapping
         links: list[Link] = []
         size = checked = 0
         kind: type = type(None)  # of metadata: asking `Mapping` for each is slow
-        is_mapping = is_raw = False
-        raw: Raw
-        metadata: Any  # since a type checker does not see what `is_mapping` means
+        is_mapping = is_raw = is_late = False
+        raw: Any  # since a type checker does not see what `is_mapping` means
+        metadata: Any
         for item in read(self._document):
             if isinstance(item, Entry):
                 key, metadata, href = item
@@ -141,19 +143,23 @@ class _Reading:
                     place = self._place(key, href) if self._prefix or href is not None else None
                     if type(metadata) is not kind:  # they are mostly of one
                         kind, is_mapping = type(metadata), isinstance(metadata, Mapping)
-                        is_raw = issubclass(kind, _RAW)
+                        is_raw, is_late = issubclass(kind, _RAW), issubclass(kind, LateText)
                     if is_mapping:
                         unchecked = list(entries) if unchecked is None else unchecked
                         raw = self._encoded(metadata, place)
                     elif is_raw:
-                        raw = metadata if place is None else _spliced(metadata, place)
+                        if is_late:
+                            raw, metadata.place = metadata, place
+                        else:
+                            raw = metadata if place is None else _spliced(metadata, place)
                         if unchecked is not None:
                             unchecked.append(key)
                     else:
                         text = f"its metadata are a mapping or bytes, not {kind.__name__}"
                         raise TypeError(text)
                     entries[key] = raw
-                    size += len(raw)  # a form may repeat what a document says once
+                    # A form may repeat what a document says once.
+                    size += metadata.size + len(place or "") if is_late else len(raw)
                 except (TypeError, ValueError, OverflowError, RecursionError) as error:
                     self._leave_out(key, str(error) or type(error).__name__)
                 if size - checked > _CHECKED_BYTES:
@@ -178,7 +184,7 @@ class _Reading:
             unchecked = list(entries)
         elif unchecked:  # some may be there twice, or no longer there
             unchecked = list({key: None for key in unchecked if key in entries})
-        return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings))
+        return ParsedDocument(entries, unchecked, tuple(links), tuple(self._warnings), size)
 
     def _encoded(self, metadata: Mapping[str, Any], place: str | None) -> bytes:
         fields = dict(metadata)
@@ -204,8 +210,11 @@ class _Reading:
         if href is None:
             plain = _PLAIN_KEY.fullmatch(key)
             return self._joined(key if plain else quote(key, safe="/", errors="replace"))
-        if not _PLAIN_HREF.fullmatch(href):
+        plain = _PLAIN_HREF.fullmatch(href)
+        if plain is None:
             self._check(href)
+        elif plain[1]:
+            return href
         # `urljoin` takes as long as all else together.
         if href[:1] in ("", "?", "#") or (prefix and href[0] == "/"):
             return resolved_url(Placed(href, self._document.url), self._root_url)
@@ -254,11 +263,11 @@ def _spliced(raw: Raw, place: str) -> bytes:
             return text  # no object, which is noticed when it is decoded
         members = text[:-1].rstrip()
     comma = b"" if members == b"{" else b","
-    # Half the time of a format with `%`.  benchmark: stac
+    # Half the time of a format with `%`.  benchmark: formats
     return b"".join((members, comma, b'"placed":{"href":', codec.encode(place), b"}}"))
 
 
-def _wrong_keys(entries: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
+def _wrong_keys(entries: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     keys = iter(entries)
     while some := list(islice(keys, tuning.UNCHECKED_BATCH_ENTRIES)):
         if not are_keys(some):

@@ -13,12 +13,16 @@ from typing import Any
 import msgspec
 
 from . import Document, Entry, Link
-from .stac_assets import Other, StacItem, values_of
+from .stac_assets import values_of
+from .stac_documents import StacItem, document_of
 
 __all__ = ["is_likely", "read"]
 
 # The links that are followed.  Items lead no further: they may be asked for in turn.
 _IS_LEAF = {"child": False, "item": True, "items": False, "next": False}
+
+# What may stand where a link should.
+_Other = str | float | bool | list[Any] | None
 
 
 class _StacLink(msgspec.Struct):
@@ -28,14 +32,7 @@ class _StacLink(msgspec.Struct):
     method: Any = None
 
 
-class _StacDocument(StacItem):
-    type: Any = None
-    features: list[StacItem | Other] | None = None
-    collections: list[StacItem | Other] | None = None
-
-
-_document = msgspec.json.Decoder(_StacDocument).decode
-_links = msgspec.json.Decoder(list[_StacLink | Other]).decode
+_links = msgspec.json.Decoder(list[_StacLink | _Other]).decode
 
 
 def read(document: Document) -> Iterator[Entry | Link | str]:
@@ -56,10 +53,11 @@ def read(document: Document) -> Iterator[Entry | Link | str]:
     Examples
     --------
     >>> body = b'{"type":"Feature","id":"a","assets":{"dem":{"href":"a.tif","gsd":30}}}'
-    >>> list(read(Document("https://data.example.org/a.json", body, None, None)))
-    [Entry(key='a/dem', metadata=b'{"gsd":30,"item":"a"}', href='a.tif')]
+    >>> [entry] = read(Document("https://data.example.org/a.json", body, None, None))
+    >>> entry.key, bytes(entry.metadata), entry.href
+    ('a/dem', b'{"gsd":30,"item":"a"}', 'a.tif')
     """
-    found = _document(document.body.removeprefix(b"\xef\xbb\xbf"))
+    found = document_of(document.body.removeprefix(b"\xef\xbb\xbf"))
     if found.type == "Feature":
         yield from values_of(found)
         return

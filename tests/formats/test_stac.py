@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.formats import Document, Entry, Link
+from staticstore.formats.parsing import parse
 from staticstore.formats.stac import is_likely, read
 
 URL = "https://data.example.org/stac/page.json"
@@ -373,3 +375,51 @@ def test_an_item_whose_links_are_no_list_spoils_no_other() -> None:
     body = json.dumps({"type": "FeatureCollection", "features": items}).encode()
     found = read(Document("https://data.example.org/items.json", body, None, None))
     assert [one.href for one in found if isinstance(one, Entry)] == ["a.tif", "b.tif"]
+
+
+# Memory
+
+NOTHING: list[Any] = [[]] * 300_000  # takes 20 times its text as objects
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        item(assets=NOTHING),
+        item(assets={"dem": NOTHING}),
+        item(assets={"dem": {"href": NOTHING}}),
+        item(assets={"dem": {"href": "a.tif", "file:checksum": NOTHING}}),
+        item(id=NOTHING),
+        item(type=NOTHING, links=[]),
+        collection_of(NOTHING),
+        collection_of(item(collection=NOTHING)),
+    ],
+)
+def test_what_stands_where_something_else_should_makes_no_objects(found: object) -> None:
+    page = document(found)
+    tracemalloc.start()
+    try:
+        assert len(list(read(page))) <= 1
+        assert tracemalloc.get_traced_memory()[1] <= 3 * len(page.body)
+    finally:
+        tracemalloc.stop()
+
+
+def test_assets_share_the_properties_of_their_item_in_memory() -> None:
+    assets = {f"a{number}": {"href": f"{number}.tif"} for number in range(1000)}
+    page = document(item(properties={"text": "x" * 100_000}, assets=assets))
+    tracemalloc.start()
+    try:
+        found = parse(read, page, URL)
+        assert tracemalloc.get_traced_memory()[0] <= 10 * len(page.body)
+    finally:
+        tracemalloc.stop()
+    assert found.size > 100_000_000  # as many bytes as the texts have that are made of it
+    assert sum(len(bytes(text)) for text in found.entries.values()) > 100_000_000
+
+
+def test_a_text_is_the_same_whenever_it_is_made() -> None:
+    asset = {"href": "a.tif", "type": "image/tiff", "file:checksum": "1220" + SHA256}
+    page = document(item(assets={"dem": asset}))
+    before, after = parse(read, page, URL).entries, parse(read, page, URL).entries
+    assert bytes(before["i/dem"]) == bytes(before["i/dem"]) == bytes(after["i/dem"])

@@ -80,7 +80,7 @@ def test_our_own_form_reads_the_same_keys_and_digests(site: Path, name: str) -> 
     for one in read:
         assert isinstance(one, Entry)
         metadata: Any = one.metadata
-        metadata = json.loads(metadata) if isinstance(metadata, bytes) else metadata
+        metadata = metadata if isinstance(metadata, dict) else json.loads(bytes(metadata))
         found[one.key] = metadata["sha256"]
     assert found == {above + key: entry["sha256"] for key, entry in index_of(site).items()}
 

@@ -32,6 +32,7 @@ from .many_documents import Budget, Received, ask_many, received
 
 if TYPE_CHECKING:
     from ...formats import Link, Read
+    from ...formats.late_text import LateText
     from ...index.codec import Raw
     from ...transport.http.root import Origin
     from ...transport.http.session import Session
@@ -52,7 +53,7 @@ class MergedEntries(NamedTuple):
     """What all documents say together."""
 
     #: Raw entries by key; of a key that is there twice the last.
-    entries: Mapping[str, Raw]
+    entries: Mapping[str, Raw | LateText]
     unchecked: list[str]
     warnings: tuple[str, ...]
 
@@ -209,7 +210,7 @@ class DocumentTree:
             if len(self._nodes) == 1:  # they are not needed again: a change brings all
                 self._first.said = said[0]._replace(parsed=None)
             return MergedEntries(parsed[0].entries, parsed[0].unchecked, warnings)
-        entries: dict[str, Raw] = {}
+        entries: dict[str, Raw | LateText] = {}
         unchecked: dict[str, None] = {}
         for one in parsed:
             entries.update(one.entries)
@@ -348,7 +349,7 @@ class DocumentTree:
             error.args = (f"{error.args[0]}; {excerpt_of(found.content_type, body)}",)
             raise
         # A form may have decompressed it.
-        size = max(len(body), sum(map(len, parsed.entries.values())))
+        size = max(len(body), parsed.size)
         links, problems = [], list(parsed.warnings)
         for link in parsed.links:
             try:

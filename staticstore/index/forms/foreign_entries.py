@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 from ... import tuning
 from ...errors import IndexFormatError, quoted_begin
@@ -31,7 +31,8 @@ class ForeignEntries(Entries):
     Parameters
     ----------
     entries : mapping
-        Raw entries, in any order; their keys are valid.
+        Raw entries, in any order, some perhaps as what `bytes` makes them of; their keys are
+        valid.
     unchecked : sequence of str, optional
         The keys of those that are not known to be objects.
     https_only : bool, optional
@@ -40,12 +41,12 @@ class ForeignEntries(Entries):
 
     def __init__(
         self,
-        entries: Mapping[str, Raw],
+        entries: Mapping[str, Raw | SupportsBytes],
         unchecked: Sequence[str] = (),
         *,
         https_only: bool = False,
     ) -> None:
-        super().__init__(entries)
+        super().__init__(_made_late(entries))
         self._unchecked = unchecked
         self._https_only = https_only
         # How many are checked, and what is wrong with some.  Without a lock: threads that
@@ -97,7 +98,9 @@ class ForeignEntries(Entries):
         count = start + len(keys)
         is_last = count >= len(self._unchecked)
         if is_last and self._wrong:
-            self._entries = {key: raw for key, raw in entries.items() if key not in self._wrong}
+            texts = entries.texts if isinstance(entries, _LateEntries) else entries
+            left = {key: raw for key, raw in texts.items() if key not in self._wrong}
+            self._entries = _made_late(left)
             self._in_order = None
         self._count = max(self._count, count)
         if is_last:
@@ -150,6 +153,16 @@ class ForeignEntries(Entries):
         changed.follow(self, changes)
         return changed
 
+    def keys_that_may_differ(self, other: Stored) -> Iterable[str]:
+        """See `Stored`."""
+        if isinstance(other, ForeignEntries):
+            mine, theirs = self._entries, other._entries
+            if isinstance(mine, _LateEntries) and isinstance(theirs, _LateEntries):
+                # What they are made of is compared first, since making all takes long.
+                some = Entries(mine.texts).keys_that_may_differ(Entries(theirs.texts))
+                return (key for key in some if mine.get(key) != theirs.get(key))
+        return super().keys_that_may_differ(other)
+
     def _candidates(self, other: Stored, is_final: bool) -> Iterable[str]:
         # Their bytes are compared: what cannot be read is in neither, by `get`.
         if isinstance(other, Entries):
@@ -163,7 +176,7 @@ class ForeignEntries(Entries):
 
 
 def foreign_entries(
-    entries: Mapping[str, Raw],
+    entries: Mapping[str, Raw | SupportsBytes],
     unchecked: Sequence[str],
     *,
     before: Stored | None,
@@ -174,7 +187,7 @@ def foreign_entries(
     Parameters
     ----------
     entries : mapping
-        Raw entries; their keys are valid.
+        Raw entries, as of `ForeignEntries`.
     unchecked : sequence of str
         The keys of those that are not known to be objects; kept.
     before : Stored or None
@@ -182,8 +195,36 @@ def foreign_entries(
     https_only : bool
         As in `href_problem`.
     """
-    if before is not None and isinstance(before.base, ForeignEntries) and before.is_checked:
-        unchecked = [key for key in unchecked if before.get(key) != entries[key]]
     found = ForeignEntries(entries, unchecked, https_only=https_only)
+    if before is not None and isinstance(before.base, ForeignEntries) and before.is_checked:
+        new = set(before.base.keys_that_may_differ(found))
+        unchecked = [key for key in unchecked if key in new]
+        found = ForeignEntries(entries, unchecked, https_only=https_only)
     is_small = len(unchecked) <= tuning.UNCHECKED_BATCH_ENTRIES
     return found.checked() if is_small else found
+
+
+class _LateEntries(Mapping[str, "Raw"]):
+    """Raw entries, each made anew whenever it is looked at."""
+
+    def __init__(self, texts: Mapping[str, Any]) -> None:
+        self.texts = texts
+
+    def __getitem__(self, key: str) -> bytes:
+        return bytes(self.texts[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.texts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def _made_late(entries: Mapping[str, Any]) -> Mapping[str, Raw]:
+    import msgspec  # slow
+
+    are_raw = {bytes, msgspec.Raw}.issuperset(map(type, entries.values()))
+    return entries if are_raw else _LateEntries(entries)
