@@ -6,6 +6,8 @@ they stand where they are used.  Use these as ``tuning.NAME``, read at each use,
 a test or a simulation can replace them; a loop over entries binds them to a local first.
 """
 
+import os
+
 # ---- Ground floor
 
 # A command keeps the objects of a large site until it ends.  Larger: fewer searches for
@@ -195,7 +197,8 @@ CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load o
 BUNCHED_ANSWERS = 16
 BUNCHED_SECONDS = 0.002
 TAKEN_AT_ONCE_BYTES = 1 << 14  # larger answers are verified by threads.  benchmark: async-large
-VERIFY_THREADS = 4
+# More than processors hold up the thread that receives.  benchmark: zarr-large
+VERIFY_THREADS = min(os.cpu_count() or 1, 4)
 OPEN_AHEAD_STREAMS = 8  # of `multiget_data`.  More: less waiting, more open connections
 # Large values are read in parts by many connections, since hosts may limit each; read ahead
 # is a part for each.  Larger parts: fewer requests, more memory.  benchmark: mirror-large

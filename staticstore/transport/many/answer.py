@@ -7,6 +7,7 @@ as those of single requests are.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from http.client import RemoteDisconnected
@@ -18,8 +19,10 @@ __all__ = ["IncomingAnswer", "new_scratch"]
 
 _MOST_HEAD_BYTES = 1 << 18
 _MOST_CHUNK_LINE_BYTES = 1 << 12
-_LONGEST_LENGTH = 16  # digits
+_MOST_LENGTH_DIGITS = 15
 _WITHOUT_BODY = (204, 304)
+_LARGE_BYTES = 1 << 20
+_LARGEST_KEPT_BYTES = (1 << 25) - (1 << 12)
 
 _HEAD_END = re.compile(rb"\n\r{0,2}\n")
 _HEAD_END_BYTES = 4  # at most
@@ -34,6 +37,16 @@ _FIELDS, _DOCUMENT_FIELDS = (
     for more in (b"", b"|content-type|last-modified")
 )
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Have glibc keep what large bodies free for the next ones, by freeing one of 32 MiB, once.
+
+    It returns larger blocks than the largest that was freed so far to the system
+    (mallopt(3), M_MMAP_THRESHOLD), and fresh memory costs a page fault for each 4 KiB.
+    """
+    bytes(_LARGEST_KEPT_BYTES)  # never touched
 
 
 def new_scratch() -> memoryview:
@@ -191,7 +204,7 @@ class IncomingAnswer:
             name.decode().lower(): value.decode("latin-1").rstrip(" \t") for name, value in found
         }
         length = fields.get("content-length", "")
-        is_framed = length.isdecimal() and length.isascii() and len(length) < _LONGEST_LENGTH
+        is_framed = length.isdecimal() and length.isascii() and len(length) <= _MOST_LENGTH_DIGITS
         if not is_framed or "transfer-encoding" in fields or len(fields) < len(found):
             return False
         self.fields = fields
@@ -241,6 +254,8 @@ class IncomingAnswer:
             self.is_last = self.is_last or length < len(rest)  # what follows is no answer
             self.is_complete = True
         elif length <= tuning.ROOM_MADE_BYTES:
+            if length >= _LARGE_BYTES:
+                _keep_freed_memory()
             # Its bytes are the answer's, without a copy: nothing else holds them.
             self._body = io.BytesIO(bytes(length))
             self._room = self._body.getbuffer()
