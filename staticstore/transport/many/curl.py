@@ -42,7 +42,6 @@ _LOG = logging.getLogger("staticstore")
 # What a connection raises that is broken, or whose host does not speak HTTP/1.
 _FAILURES = (pycurl.error, OSError, HTTPException, ValueError, InnerAddressError)
 
-
 #: Called with a request, its outcome, and the error for its report.
 _End = Callable[[SubmittedRequest, Outcome, StoreError | None], object]
 
@@ -281,10 +280,12 @@ class _Connections:
         try:
             if connection.wants_to_send:
                 connection.send()
-            if connection.receive(now):
-                self._note_answer(connection)
+            is_complete = connection.receive(now)
         except _FAILURES as error:
             self._fail(connection, error)
+            return
+        if is_complete:
+            self._note_answer(connection)
 
     def _end_slow(self, now: float) -> None:
         for connection in list(self._busy.values()):
@@ -295,7 +296,7 @@ class _Connections:
 
     def _note_answer(self, connection: CurlConnection) -> None:
         answer, submitted = connection.answer, self._leave(connection)
-        if answer.is_last:
+        if answer.is_last or connection.wants_to_send:  # the host would take it for the next one
             self._close(connection)
         else:
             self._idle.append(connection)

@@ -72,7 +72,7 @@ class CurlConnection:
         self._scratch = scratch
         self._address = ""
         self._common = _fields_text(template, template.headers)
-        self._unsent = b""
+        self._unsent = memoryview(b"")
         self._began = self._last_at = self._window_began = 0.0
         self._window_count = 0
         self.handle = _handle(template)
@@ -88,7 +88,7 @@ class CurlConnection:
             It cannot be sent, such as one with a line break in a field.
         """
         request = submitted.request
-        self._unsent = self._text(submitted)
+        self._unsent = memoryview(self._text(submitted))
         self.submitted = submitted
         self.answer = IncomingAnswer(
             self._scratch, request.size, is_document=request.fields is not None
@@ -120,7 +120,7 @@ class CurlConnection:
     @property
     def wants_to_send(self) -> bool:
         """Whether part of the request has not been sent yet."""
-        return bool(self._unsent)
+        return len(self._unsent) > 0
 
     def send(self) -> None:
         """Send the request, or as much of it as the socket takes.

@@ -349,6 +349,34 @@ def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
     assert (len(server.requests), server.connections) == (4, 2)
 
 
+def test_after_an_answer_to_part_of_a_request_the_connection_is_not_used_again(
+    session_at: SessionAt, engine: str
+) -> None:
+    """What is left of the request would be taken for the beginning of the next one."""
+    if engine != "curl":
+        pytest.skip("a thread sends all of a request before it looks for the answer")
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answers() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                connections.append(connection)
+                connection.recv(1 << 10)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + BODY)
+
+        thread = threading.Thread(target=answers)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        session = session_at(url, headers={"X-Long": "a" * (1 << 23)}, timeout=TIMEOUT)
+        for number in range(2):
+            fetch_all(session, wanted(number))
+        thread.join(TIMEOUT)
+        assert len(connections) == 2
+        for connection in connections:
+            connection.close()
+
+
 def test_long_bodies_come_over_tls(
     start: Start, session_at: SessionAt, certificates: Certificates
 ) -> None:
