@@ -73,7 +73,7 @@ class CurlConnection:
         self._address = ""
         self._common = _fields_text(template, template.headers)
         self._unsent = memoryview(b"")
-        self._began = self._last_at = self._window_began = 0.0
+        self._last_at = self._window_began = 0.0
         self._window_count = 0
         self.handle = _handle(template)
 
@@ -93,7 +93,7 @@ class CurlConnection:
         self.answer = IncomingAnswer(
             self._scratch, request.size, is_document=request.fields is not None
         )
-        self._began = self._last_at = self._window_began = now
+        self._last_at = self._window_began = now
         self._window_count = 0
         if submitted.report is not None:
             submitted.report.begin()
@@ -115,7 +115,7 @@ class CurlConnection:
         """Note that it is connected."""
         self.file = self.handle.getinfo(pycurl.ACTIVESOCKET)
         self._address = self.handle.getinfo(pycurl.PRIMARY_IP)
-        self._began = self._last_at = self._window_began = now
+        self._last_at = self._window_began = now
 
     @property
     def wants_to_send(self) -> bool:
