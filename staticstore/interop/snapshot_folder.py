@@ -43,6 +43,8 @@ class SnapshotFolder:
         The store.
     prefix : str
         What is before a path in its key: empty, or with a slash at its end.
+    taken : SnapshotReading or None
+        What `site` returns, once it is known.
 
     Raises
     ------
@@ -71,7 +73,7 @@ class SnapshotFolder:
         self.store = store
         self.prefix = prefix
         self._digest = digest
-        self._taken = taken
+        self.taken = taken
         self._taking = PerProcess(threading.Lock)
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -105,7 +107,7 @@ class SnapshotFolder:
         root, prefix = self.root_url, self.prefix.removesuffix("/")
         if root is None:
             return f"{type(self.store).__name__}/{prefix}"
-        data_path = None if self._taken is None else self._taken.data_path
+        data_path = None if self.taken is None else self.taken.data_path
         return f"{root}{'' if data_path is None else data_path}{prefix}"
 
     @property
@@ -119,19 +121,19 @@ class SnapshotFolder:
         StoreError
             The store could not be connected.
         """
-        if self._taken is None:
+        if self.taken is None:
             with self._taking.get():
-                if self._taken is None:
-                    self._taken = self._checked(SnapshotReading(self.store))
-        return self._taken
+                if self.taken is None:
+                    self.taken = self._checked(SnapshotReading(self.store))
+        return self.taken
 
     async def site_async(self) -> SnapshotReading:
         """Return `site`, without blocking the event loop."""
-        if self._taken is None:
+        if self.taken is None:
             from ..client.tasks.calls import call_in_thread  # slow to import: asyncio
 
             return await call_in_thread(lambda: self.site)
-        return self._taken
+        return self.taken
 
     def _checked(self, site: SnapshotReading) -> SnapshotReading:
         digest = _digest_of(site, self.prefix)

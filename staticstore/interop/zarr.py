@@ -160,9 +160,9 @@ class ZarrStore(Store):  # type: ignore[misc]
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
         """
-        bounds = _bounds(byte_range)
-        site = await self._folder.site_async()
-        key = self._folder.prefix + key
+        bounds, folder = _bounds(byte_range), self._folder
+        site = folder.taken or await folder.site_async()
+        key = folder.prefix + key
         try:
             if bounds is None:
                 body = await site.read_async(key)

@@ -140,8 +140,7 @@ class CurlCarrier(Carrier):
     def _hand_on(
         self, submitted: SubmittedRequest, outcome: Outcome, error: StoreError | None
     ) -> None:
-        with self._lock:
-            self._running.discard(submitted)
+        self._running.discard(submitted)  # which is one step: no lock is needed
         submitted.end(outcome, error)
 
 
@@ -168,8 +167,10 @@ class _Connections:
         self._scratch = new_scratch()
         self._idle: list[CurlConnection] = []
         self._connecting: dict[pycurl.Curl, CurlConnection] = {}
-        # Those that send or receive, by their descriptors, and those that are ready to.
+        # Those that send or receive, by their descriptors; those of them whose request was not
+        # sent whole; and those that are ready.
         self._busy: dict[int, CurlConnection] = {}
+        self._unsent: set[int] = set()
         self._ready: Collection[int] = ()
         # Seconds in which there was nothing to do: while there is, more connections do not help.
         self._waited = 0.0
@@ -261,7 +262,8 @@ class _Connections:
         self._busy[connection.file] = connection
         self._check_at = min(self._check_at, connection.next_check)
         try:
-            connection.send()
+            if not connection.send():
+                self._unsent.add(connection.file)
         except _FAILURES as error:
             self._fail(connection, error)
 
@@ -278,8 +280,8 @@ class _Connections:
 
     def _receive(self, connection: CurlConnection, now: float) -> None:
         try:
-            if connection.wants_to_send:
-                connection.send()
+            if connection.file in self._unsent and connection.send():
+                self._unsent.discard(connection.file)
             is_complete = connection.receive(now)
         except _FAILURES as error:
             self._fail(connection, error)
@@ -296,7 +298,7 @@ class _Connections:
 
     def _note_answer(self, connection: CurlConnection) -> None:
         answer, submitted = connection.answer, self._leave(connection)
-        if answer.is_last or connection.wants_to_send:  # the host would take it for the next one
+        if answer.is_last or connection.wants_to_send:
             self._close(connection)
         else:
             self._idle.append(connection)
@@ -335,8 +337,9 @@ class _Connections:
         self._end(submitted, outcome, failure)
 
     def _leave(self, connection: CurlConnection) -> SubmittedRequest:
-        self._busy.pop(connection.file, None)
-        self._connecting.pop(connection.handle, None)
+        if self._busy.pop(connection.file, None) is None:
+            self._connecting.pop(connection.handle, None)
+        self._unsent.discard(connection.file)
         return connection.end()
 
     def _close(self, connection: CurlConnection) -> None:
@@ -361,7 +364,7 @@ class _Connections:
             self._count.reset()
             return
         readable = list(self._busy)
-        writable = [file for file, one in self._busy.items() if one.wants_to_send]
+        writable = list(self._unsent)
         began = time.monotonic()
         most = min(tuning.CURL_WAIT_SECONDS, max(self._check_at - began, 0))
         if self._connecting:

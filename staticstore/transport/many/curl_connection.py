@@ -119,11 +119,11 @@ class CurlConnection:
 
     @property
     def wants_to_send(self) -> bool:
-        """Whether part of the request has not been sent yet."""
+        """Whether part of the request was not sent, which the host would expect before another."""
         return len(self._unsent) > 0
 
-    def send(self) -> None:
-        """Send the request, or as much of it as the socket takes.
+    def send(self) -> bool:
+        """Send the request, or as much of it as the socket takes; return whether all was sent.
 
         Raises
         ------
@@ -138,7 +138,8 @@ class CurlConnection:
             while self._unsent:
                 self._unsent = self._unsent[self.handle.send(self._unsent) :]
         except BlockingIOError:
-            return
+            return False
+        return True
 
     def receive(self, now: float) -> bool:
         """Receive what has come of the answer; return whether it is complete.
