@@ -238,9 +238,9 @@ class _Connections:
     def _connection(self, template: RequestTemplate, *, is_fresh: bool) -> CurlConnection:
         while self._idle and not is_fresh:
             connection = self._idle.pop()
-            if connection.template is template:
+            if connection.template is template and connection.is_open:
                 return connection
-            self._close(connection)  # the credentials or the proxy have changed
+            self._close(connection)  # of other credentials, or another proxy
         return CurlConnection(template, self._scratch)
 
     def connect(self) -> None:
@@ -254,6 +254,8 @@ class _Connections:
             for handle in good:
                 connection = self._connecting.pop(handle)
                 connection.opened(time.monotonic())
+                if (former := self._busy.get(connection.file)) is not None:
+                    self._fail(former, ConnectionError("libcurl has closed it"))
                 self._send(connection)
             for handle, error, _ in bad:
                 self._fail(self._connecting[handle], pycurl.error(error))

@@ -118,6 +118,12 @@ class CurlConnection:
         self._last_at = self._window_began = now
 
     @property
+    def is_open(self) -> bool:
+        """Whether libcurl still has the socket; it may close one that it takes for idle."""
+        number: int = self.handle.getinfo(pycurl.ACTIVESOCKET)
+        return number == self.file
+
+    @property
     def wants_to_send(self) -> bool:
         """Whether part of the request was not sent, which the host would expect before another."""
         return len(self._unsent) > 0

@@ -377,6 +377,21 @@ def test_after_an_answer_to_part_of_a_request_the_connection_is_not_used_again(
             connection.close()
 
 
+def test_a_connection_that_libcurl_has_closed_is_replaced(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("threads have sockets of their own")
+    from staticstore.transport.many.curl_connection import CurlConnection
+
+    server = start(good)
+    session = session_at(server.url)
+    monkeypatch.setattr(CurlConnection, "is_open", False)
+    for number in range(2):
+        assert fetch_all(session, wanted(number)) != [None]
+    assert server.connections == 2
+
+
 def test_long_bodies_come_over_tls(
     start: Start, session_at: SessionAt, certificates: Certificates
 ) -> None:
