@@ -12,13 +12,14 @@ import re
 import socket
 from collections.abc import Mapping
 from functools import partial
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 import pycurl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from ...errors import InnerAddressError
+from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ..http.template import PeerCheck, RequestTemplate, field_lines
 from .answer import IncomingAnswer
 from .carrier import SubmittedRequest
@@ -26,7 +27,10 @@ from .carrier import SubmittedRequest
 if not hasattr(pycurl.Curl, "recv_into"):
     raise ImportError("pycurl 7.46 or newer is needed")  # threads do the work
 
-__all__ = ["CurlConnection"]
+__all__ = ["FAILURES", "CurlConnection", "failure_of"]
+
+#: What a connection raises that is broken, or whose host does not speak HTTP/1.
+FAILURES = (pycurl.error, OSError, HTTPException, ValueError, InnerAddressError)
 
 _TARGET = re.compile(r"[!-~]+")  # what may stand in a request line
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -168,6 +172,19 @@ class CurlConnection:
             return False
         return True
 
+    def has_more(self) -> bool:
+        """Return whether anything has come that answers no request, or the connection has ended.
+
+        With TLS, it may be in the memory of the library, while the socket has no more.
+        """
+        try:
+            self.handle.recv_into(self._scratch)
+        except BlockingIOError:
+            return False
+        except pycurl.error:
+            pass
+        return True
+
     @property
     def next_check(self) -> float:
         """When `is_too_slow` may become true, by the monotonic clock."""
@@ -192,6 +209,16 @@ class CurlConnection:
         assert submitted is not None, "it was taken"
         self.is_reused = True
         return submitted
+
+
+def failure_of(error: Exception) -> StoreError:
+    """Return an error of ours for one of `FAILURES`."""
+    is_of_curl = isinstance(error, pycurl.error)
+    number = error.args[0] if is_of_curl else None
+    if number == pycurl.E_OPERATION_TIMEDOUT or isinstance(error, TimeoutError):
+        return TransportTimeout("the host was silent or too slow for too long")
+    why = f"libcurl: {number}" if is_of_curl else error
+    return TransportError(f"the request was not completed ({why})")
 
 
 def _fields_text(template: RequestTemplate, headers: Mapping[str, str]) -> bytes:

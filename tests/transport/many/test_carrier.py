@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import queue
@@ -9,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -329,6 +332,57 @@ def test_c24_what_follows_an_answer_is_not_taken_for_the_next_one(
 
 
 @pytest.mark.usefixtures("one_connection")
+def test_c24_what_follows_an_answer_within_a_record_of_tls_is_not_taken_for_the_next_one(
+    start: Start, session_at: SessionAt, certificates: Certificates
+) -> None:
+    """The library has received it, so that the socket has no more."""
+    body = bytes(20_000)  # of two records
+
+    def answers(request: Request, wire: Wire) -> None:
+        forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
+        if request.path == "/0":
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body + forged)
+        else:
+            good(request, wire)
+
+    server = start(answers, ssl_context=certificates.context(certificates.server))
+    session = session_at(server.url, verify=str(certificates.authority), timeout=TIMEOUT)
+    assert fetch_all(session, [SizedRequest("0", len(body))]) != [None]
+    assert [one and one.body for one in fetch_all(session, wanted(1))] != [b"x" * 10]
+
+
+def test_c24_no_idle_connection_is_used_on_which_something_has_come(
+    start: Start, session_at: SessionAt
+) -> None:
+    """Nobody watches them while others are busy."""
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
+    together, idle, end = threading.Barrier(3), threading.Event(), threading.Event()
+    has_followed = threading.Semaphore(0)
+
+    def answers(request: Request, wire: Wire) -> None:
+        if request.number >= 3:
+            good(request, wire)
+            return
+        together.wait(TIMEOUT)
+        wire.wait(end) if request.path == "/2" else None
+        good(request, wire)
+        if request.path != "/2":
+            wire.wait(idle)
+            wire.send(forged)
+            has_followed.release()
+
+    session, noted = session_at(start(answers).url), Noted()
+    submit(session, wanted(0, 1, 2), noted.put)
+    for _ in range(2):
+        assert body_of(noted.get(timeout=TIMEOUT)) == BODY
+    idle.set()
+    for _ in range(2):
+        assert has_followed.acquire(timeout=TIMEOUT)
+    assert [one and one.body for one in fetch_all(session, wanted(3))] != [b"x" * 10]
+    end.set()
+
+
+@pytest.mark.usefixtures("one_connection")
 def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
@@ -421,6 +475,47 @@ def test_c25_an_answer_that_comes_too_slowly_is_a_timeout(
     noted = Noted()
     submit(session, [SizedRequest("a", 2000)], noted.put)
     assert not isinstance(noted.get(timeout=TIMEOUT).outcome, SizedAnswer)
+
+
+def test_c25_an_answer_that_came_while_the_process_was_stopped_is_no_timeout(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("each thread waits for one socket alone")
+    from staticstore.transport.many import curl
+
+    late, has_come, noted = threading.Event(), threading.Event(), Noted()
+    clock = Clock()
+    monkeypatch.setattr(curl, "time", clock)
+
+    def answers(request: Request, wire: Wire) -> None:
+        if request.path == "/1":
+            wire.wait(late)
+        good(request, wire)
+        if request.path == "/1":
+            has_come.set()
+
+    def stop() -> None:
+        late.set()
+        assert has_come.wait(TIMEOUT)
+        clock.stopped += 1000.0
+
+    def done(one: SubmittedRequest) -> None:
+        if one.request.url_path == "0":
+            after_answers(stop)
+        noted.put(one)
+
+    submit(session_at(start(answers).url), wanted(0, 1), done)
+    assert [body_of(noted.get(timeout=TIMEOUT)) for _ in range(2)] == [BODY, BODY]
+
+
+class Clock:
+    """A clock of a process that was stopped for some seconds."""
+
+    stopped = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.stopped
 
 
 def test_c23_long_bodies_are_requested_at_once(
@@ -868,6 +963,34 @@ def test_e20_a_child_that_ends_leaves_the_connections_of_its_parent(
     in_child(end)
     assert None not in fetch_all(session, wanted(1))
     assert server.connections == before
+
+
+def test_e4_a_fork_waits_for_the_first_handshake_too(
+    session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("urllib3 shakes hands for threads")
+    from staticstore.transport.many import curl
+
+    inside: list[None] = []
+    noted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    connect = curl._Connections.connect
+
+    @contextlib.contextmanager
+    def passing() -> Iterator[None]:
+        inside.append(None)
+        yield
+        inside.pop()
+
+    def noting(self: curl._Connections) -> None:
+        if self._connecting:
+            noted.put(bool(inside))
+        connect(self)
+
+    monkeypatch.setattr(curl._Connections, "connect", noting)
+    monkeypatch.setattr(curl, "fork_gate", lambda: SimpleNamespace(passing=passing))
+    submit(session_at("https://127.0.0.1:1/"), wanted(1), lambda one: None)
+    assert noted.get(timeout=TIMEOUT)
 
 
 def test_e20_requests_under_way_at_a_fork_are_sent_again_by_the_child(
