@@ -244,10 +244,11 @@ def _proxied_by_url(template: RequestTemplate) -> bool:
 
 def _handle(template: RequestTemplate) -> pycurl.Curl:
     handle = pycurl.Curl()
-    proxied = _proxied_by_url(template)
+    proxied = template.proxy if _proxied_by_url(template) else None
     for option, value in [
         (pycurl.CONNECT_ONLY, 1),
-        (pycurl.URL, _without_user(template.proxy or "") if proxied else template.join("")),
+        # Without a path or query, which may have characters that libcurl does not take.
+        (pycurl.URL, _origin(proxied or template.join(""))),
         (pycurl.NOSIGNAL, 1),  # for threads
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
@@ -262,7 +263,7 @@ def _handle(template: RequestTemplate) -> pycurl.Curl:
     return handle
 
 
-def _without_user(url: str) -> str:
+def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
@@ -275,7 +276,7 @@ def _set_up_tls(handle: pycurl.Curl, template: RequestTemplate) -> None:
         trusted = DEFAULT_CA_BUNDLE_PATH if template.verify is True else template.verify
         is_folder = os.path.isdir(trusted)
         handle.setopt(pycurl.CAPATH if is_folder else pycurl.CAINFO, trusted)
-    if template.cert is not None:
+    if template.cert is not None and not _proxied_by_url(template):  # which is for the host alone
         cert = template.cert
         certificate, key = (cert, cert) if isinstance(cert, str) else cert
         handle.setopt(pycurl.SSLCERT, certificate)

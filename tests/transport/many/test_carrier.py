@@ -291,6 +291,21 @@ def test_connections_over_tls_are_kept_too(
     assert server.connections <= 4
 
 
+def test_a_client_certificate_is_not_shown_to_a_proxy(
+    start: Start, session_at: SessionAt, certificates: Certificates
+) -> None:
+    """This one requires it, and so gets no request."""
+    proxy = start(good, ssl_context=certificates.context(certificates.server, ask_client=True))
+    session = session_at(
+        "http://data.example/",
+        proxies={"http": proxy.url},
+        verify=str(certificates.authority),
+        cert=tuple(map(str, certificates.client)),
+    )
+    assert fetch_all(session, wanted(1)) == [None]
+    assert proxy.requests == []
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return write_certificates(tmp_path_factory.mktemp("certificates"))
@@ -612,6 +627,13 @@ def test_a_header_field_without_a_value_is_sent(start: Start, session_at: Sessio
     session = session_at(server.url, headers={"X-Empty": "", "X-Name": "a"})
     assert None not in fetch_all(session, wanted(*range(3)))
     assert {one.headers["X-Empty"] for one in server.requests} == {""}
+
+
+def test_the_query_of_a_root_may_have_any_characters(start: Start, session_at: SessionAt) -> None:
+    server = start(good)
+    session = session_at(f"{server.url}?signature=é b")
+    assert None not in fetch_all(session, wanted(1))
+    assert [one.target for one in server.requests] == ["/1?signature=%C3%A9%20b"]
 
 
 @pytest.mark.parametrize("auth", [None, HTTPBasicAuth("ali", "sesame"), HTTPDigestAuth("a", "b")])
