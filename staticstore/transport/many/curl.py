@@ -329,6 +329,8 @@ class _Connections:
         if is_stale and self._start(submitted, []):
             return
         failure = failure_of(error)
+        if isinstance(error, ValueError):  # such as a long page that says what is wrong
+            failure = refusal(connection.answer.status, submitted.url) or failure
         is_timeout = isinstance(failure, TransportTimeout)
         self._note_end(connection, submitted, failure if is_timeout else None, failure)
 

@@ -287,7 +287,8 @@ class _LentSocket(socket.socket):
     # pycurl duplicates its descriptor, and drops it.
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # it was opened
+            self.close()
 
 
 def _open(check: PeerCheck, purpose: int, address: Any) -> Any:

@@ -23,7 +23,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from staticstore import StaticStore, TransportTimeout, request_finished, tuning
-from staticstore.errors import NotConnectedError
+from staticstore.errors import HTTPStatusError, NotConnectedError
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
 from staticstore.transport.many.batch import Batch, Carriers, fetch_all, submit
@@ -944,6 +944,20 @@ def test_request_finished_is_sent_by_the_thread_that_waits(start: Start) -> None
             assert dict(store.read_many(["a", "b"])) == {"a": BODY, "b": BODY}
         assert sorted(url for url, _ in seen) == ["a", "b"]
         assert {thread for _, thread in seen} == {threading.current_thread()}
+
+
+def test_a_refusal_with_a_page_longer_than_the_value_is_reported_as_one(
+    start: Start, session_at: SessionAt
+) -> None:
+    seen: list[object] = []
+
+    def note(store: object, error: object, **about: object) -> None:
+        seen.append(error)
+
+    session = session_at(start(lambda request, wire: wire.response(404, b"a" * 99)).url)
+    with request_finished.connected_to(note):
+        assert fetch_all(session, wanted(1)) == [None]
+    assert [type(error) for error in seen] == [HTTPStatusError]
 
 
 # -- forks and the end of the interpreter ------------------------------------------------------
