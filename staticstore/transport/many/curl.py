@@ -371,10 +371,11 @@ class _Connections:
         is_gathering : bool
             Whether answers wait for others.
         """
+        if has_more and self.count < self._count.current:
+            return  # what was to be sent has failed, or was canceled
         if not self.count:
             files = [one.file for one in self._idle]
-            ready = self._bell.wait(files, (), None)
-            self._idle = self._silent(self._idle, ready)
+            self._idle = self._silent(self._idle, self._bell.wait(files, (), None))
             self._count.reset()
             return
         readable = list(self._busy)

@@ -706,6 +706,37 @@ def test_a_request_that_is_canceled_while_it_waits_is_not_sent(
     assert [request.path for request in server.requests] == ["/0", "/2"]
 
 
+@pytest.mark.usefixtures("one_connection")
+def test_after_a_canceled_request_those_that_wait_are_sent(
+    start: Start, session_at: SessionAt
+) -> None:
+    asked = threading.Event()
+
+    def stalls(request: Request, wire: Wire) -> None:
+        asked.set()
+        wire.stall()
+
+    session, noted = session_at(start(but("/0", stalls)).url), Noted()
+    submitted = handles(submit(session, wanted(0, 1), noted.put))
+    assert asked.wait(TIMEOUT)
+    submitted[0].cancel()
+    assert noted.get(timeout=TIMEOUT) is submitted[1]
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_after_requests_that_cannot_be_sent_those_that_wait_are_sent(
+    start: Start, session_at: SessionAt
+) -> None:
+    class Naming(AuthBase):
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            request.headers["X-Name"] = "a" if str(request.url).endswith("/2") else "€"
+            return request
+
+    session, noted = session_at(start(good).url, auth=Naming()), Noted()
+    submit(session, wanted(0, 1, 2), noted.put)
+    assert [body_of(noted.get(timeout=TIMEOUT)) for _ in range(3)] == [None, None, BODY]
+
+
 def test_a_request_can_be_canceled_after_it_has_ended(start: Start, session_at: SessionAt) -> None:
     session, noted = session_at(start(good).url), Noted()
     [one] = handles(submit(session, wanted(1), noted.put))
