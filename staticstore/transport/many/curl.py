@@ -210,10 +210,10 @@ class _Connections:
         self._idle += taken
         return unsent
 
-    def _silent(
-        self, idle: Sequence[CurlConnection], ready: Collection[int]
-    ) -> list[CurlConnection]:
+    def _silent(self, idle: list[CurlConnection], ready: Collection[int]) -> list[CurlConnection]:
         # What comes on an idle connection answers nothing: mostly it is the end of the stream.
+        if not ready and not self._speak_tls:
+            return idle  # benchmark: many
         silent = []
         for connection in idle:
             if connection.file in ready or (connection.speaks_tls and connection.has_more()):

@@ -291,7 +291,7 @@ def test_connections_over_tls_are_kept_too(
     assert server.connections <= 4
 
 
-def test_a_client_certificate_is_not_shown_to_a_proxy(
+def test_d8_a_client_certificate_is_not_shown_to_a_proxy(
     start: Start, session_at: SessionAt, certificates: Certificates
 ) -> None:
     """This one requires it, and so gets no request."""
