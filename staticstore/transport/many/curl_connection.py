@@ -10,6 +10,7 @@ import math
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from functools import partial
 from http.client import HTTPException
@@ -257,10 +258,19 @@ def _handle(template: RequestTemplate) -> pycurl.Curl:
         (pycurl.CONNECTTIMEOUT_MS, max(math.ceil(template.timeout[0] * 1000), 1)),
     ]:
         handle.setopt(option, value)
+    if template.proxy is not None and not proxied:
+        # libcurl reads the answer to CONNECT as long as bytes come, and looks at no clock.
+        deadline = time.monotonic() + template.timeout[0]
+        handle.setopt(pycurl.NOPROGRESS, 0)
+        handle.setopt(pycurl.XFERINFOFUNCTION, partial(_is_over, deadline))
     if template.check_peer is not None:
         handle.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open, template.check_peer))
     _set_up_tls(handle, template)
     return handle
+
+
+def _is_over(deadline: float, *progress: int) -> bool:
+    return time.monotonic() > deadline
 
 
 def _origin(url: str) -> str:

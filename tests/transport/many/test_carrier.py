@@ -291,6 +291,22 @@ def test_connections_over_tls_are_kept_too(
     assert server.connections <= 4
 
 
+def test_c25_a_proxy_that_answers_without_an_end_holds_up_no_thread(
+    start: Start, session_at: SessionAt
+) -> None:
+    def refuses(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            wire.send(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
+
+    proxy = start(refuses)
+    session = session_at("https://data.example/", proxies={"https": proxy.url}, timeout=(0.2, 5))
+    noted = Noted()
+    submit(session, wanted(*range(3)), noted.put)
+    for _ in range(3):
+        assert not isinstance(noted.get(timeout=TIMEOUT).outcome, SizedAnswer)
+
+
 def test_d8_a_client_certificate_is_not_shown_to_a_proxy(
     start: Start, session_at: SessionAt, certificates: Certificates
 ) -> None:
