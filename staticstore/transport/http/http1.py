@@ -25,7 +25,17 @@ from .cancellation import this_call
 if TYPE_CHECKING:
     from .wire import Wire
 
-__all__ = ["BoundedResponse", "HeaderError", "HeaderReader", "Status", "allowance"]
+__all__ = [
+    "MOST_INTERIM_ANSWERS",
+    "BoundedResponse",
+    "HeaderError",
+    "HeaderReader",
+    "Status",
+    "allowance",
+]
+
+#: Before one answer, at most.
+MOST_INTERIM_ANSWERS = 100
 
 # Bytes that may be received for each byte read (chunks of one byte take six), and in
 # addition: the head of a chunk, trailers at the end.
@@ -34,7 +44,6 @@ _RECEIVED_BESIDE_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 1 << 18  # of all heads before one body, as in libcurl
 _MOST_LINE_BYTES = 1 << 16
 _MOST_FIELDS = 1000
-_MOST_INTERIM_ANSWERS = 100
 _SHOWN_CHARACTERS = 40  # of what cannot be read
 _STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t]+(.*?))?[ \t]*\Z")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
@@ -93,12 +102,12 @@ class HeaderReader:
         RemoteDisconnected
             The host closed the connection instead.
         """
-        for _ in range(_MOST_INTERIM_ANSWERS):
+        for _ in range(MOST_INTERIM_ANSWERS):
             status = self._status()
             if not status.is_interim:
                 return status
             self._lines()
-        raise HeaderError(f"the host sent more than {_MOST_INTERIM_ANSWERS} interim answers")
+        raise HeaderError(f"the host sent more than {MOST_INTERIM_ANSWERS} interim answers")
 
     def _status(self) -> Status:
         line = self._file.readline(_MOST_LINE_BYTES)

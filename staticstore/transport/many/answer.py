@@ -13,7 +13,7 @@ import re
 from http.client import RemoteDisconnected
 
 from ... import tuning
-from ..http.http1 import HeaderError, HeaderReader, allowance
+from ..http.http1 import MOST_INTERIM_ANSWERS, HeaderError, HeaderReader, allowance
 
 __all__ = ["IncomingAnswer", "new_scratch"]
 
@@ -85,6 +85,8 @@ class IncomingAnswer:
         "_chunks",
         "_field_search",
         "_heads",
+        "_interim_answers",
+        "_interim_bytes",
         "_left",
         "_most",
         "_room",
@@ -105,6 +107,7 @@ class IncomingAnswer:
         self.fields: dict[str, str] = {}
         self.is_complete = self.is_last = False
         self._heads: bytearray | None = None  # if one has come in part, or is an interim one
+        self._interim_answers = self._interim_bytes = 0  # of these heads, that were read
         self._body: io.BytesIO | None = None  # unless it has come at once
         self._whole = b""
         self._room: memoryview | None = None  # of the body, if its length is known
@@ -167,10 +170,11 @@ class IncomingAnswer:
                 if self._read_head(head):
                     self._begin_body(scratch[end:count])
                     return
+                self._pass_interim(end)
             self._heads = bytearray(scratch[:count])
-            known = 0 if found is None else found.end()
+            known = self._interim_bytes
         else:
-            known = max(len(heads) - _HEAD_END_BYTES, 0)
+            known = max(len(heads) - _HEAD_END_BYTES, self._interim_bytes)
             heads += scratch[:count]
         self._search_heads(known)
 
@@ -180,26 +184,33 @@ class IncomingAnswer:
         assert heads is not None, "something has come"
         while (found := _HEAD_END.search(heads, known)) is not None:
             known = found.end()
-            if self._read_head(bytes(heads[:known])):
+            if self._read_head(bytes(heads[self._interim_bytes : known])):
                 rest, self._heads = bytes(heads[known:]), None
                 self._begin_body(memoryview(rest))
                 return
+            self._pass_interim(known)
         if len(heads) > _MOST_HEAD_BYTES:
             raise HeaderError("the host sent too many bytes of header fields")
 
-    def _read_head(self, heads: bytes) -> bool:
-        """Read the head, after interim ones; return False if there are only such."""
-        return self._read_usual_head(heads) or self._read_unusual_head(heads)
+    def _pass_interim(self, end: int) -> None:
+        self._interim_bytes = end
+        self._interim_answers += 1
+        if self._interim_answers > MOST_INTERIM_ANSWERS:
+            raise HeaderError(f"the host sent more than {MOST_INTERIM_ANSWERS} interim answers")
 
-    def _read_usual_head(self, heads: bytes) -> bool:
+    def _read_head(self, head: bytes) -> bool:
+        """Read a head; return False if it is an interim one."""
+        return self._read_usual_head(head) or self._read_unusual_head(head)
+
+    def _read_usual_head(self, head: bytes) -> bool:
         """Read a head if nothing in it can be read in two ways, and it gives the length."""
-        status = _USUAL_STATUS.match(heads)
+        status = _USUAL_STATUS.match(head)
         # Folded lines, and returns or line feeds that may end a line or not.
-        if status is None or b"\n " in heads or b"\n\t" in heads:
+        if status is None or b"\n " in head or b"\n\t" in head:
             return False
-        if not heads.count(b"\r") == heads.count(b"\r\n") == heads.count(b"\n"):
+        if not head.count(b"\r") == head.count(b"\r\n") == head.count(b"\n"):
             return False
-        found = self._field_search.findall(heads)
+        found = self._field_search.findall(head)
         fields = {
             name.decode().lower(): value.decode("latin-1").rstrip(" \t") for name, value in found
         }
@@ -212,8 +223,8 @@ class IncomingAnswer:
         self.status, self._left = int(status[1]), int(length)
         return True
 
-    def _read_unusual_head(self, heads: bytes) -> bool:
-        reader = HeaderReader(io.BytesIO(heads))
+    def _read_unusual_head(self, head: bytes) -> bool:
+        reader = HeaderReader(io.BytesIO(head))
         try:
             status = reader.status()
         except RemoteDisconnected:

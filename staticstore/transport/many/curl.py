@@ -13,12 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from http.client import HTTPException
 
 import pycurl
 
 from ... import tuning
-from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
+from ...errors import StoreError, TransportTimeout
 from ...processes import fork_gate
 from ..http.template import RequestTemplate
 from ..http.wire import Wire
@@ -32,15 +31,12 @@ from .carrier import (
     SubmittedRequest,
     answers_together,
 )
-from .curl_connection import CurlConnection
+from .curl_connection import FAILURES, CurlConnection, failure_of
 from .request import accepted, refusal
 
 __all__ = ["CurlCarrier"]
 
 _LOG = logging.getLogger("staticstore")
-
-# What a connection raises that is broken, or whose host does not speak HTTP/1.
-_FAILURES = (pycurl.error, OSError, HTTPException, ValueError, InnerAddressError)
 
 #: Called with a request, its outcome, and the error for its report.
 _End = Callable[[SubmittedRequest, Outcome, StoreError | None], object]
@@ -111,6 +107,7 @@ class CurlCarrier(Carrier):
         with connections.passing_gate():
             connections.receive()
             self._send(connections)
+        with connections.passing_gate():  # closed, perhaps, since the first to speak TLS
             connections.connect()
         if following.since is None or self._gathers(connections, following.since):
             connections.wait(has_more=bool(self._waiting), is_gathering=following.since is not None)
@@ -174,8 +171,9 @@ class _Connections:
         self._ready: Collection[int] = ()
         # Seconds in which there was nothing to do: while there is, more connections do not help.
         self._waited = 0.0
-        # When to look for silent hosts.
+        # When to look for silent hosts, and until when all that had come was received.
         self._check_at = math.inf
+        self._looked_at = 0.0
 
     @property
     def count(self) -> int:
@@ -203,27 +201,37 @@ class _Connections:
 
     def start(self, requests: Sequence[SubmittedRequest]) -> list[SubmittedRequest]:
         """Send requests, or connect for that; return those that cannot be sent."""
-        if self._idle and requests:
-            idle = self._idle[-len(requests) :]
-            self._close_ready(idle, ready_files([one.file for one in idle], (), 0))
-        return [one for one in requests if not self._start(one)]
+        if not requests:
+            return []
+        taken, self._idle = self._idle[-len(requests) :], self._idle[: -len(requests)]
+        if taken:
+            taken = self._silent(taken, ready_files([one.file for one in taken], (), 0))
+        unsent = [one for one in requests if not self._start(one, taken)]
+        self._idle += taken
+        return unsent
 
-    def _close_ready(self, idle: Sequence[CurlConnection], ready: Collection[int]) -> None:
+    def _silent(self, idle: list[CurlConnection], ready: Collection[int]) -> list[CurlConnection]:
         # What comes on an idle connection answers nothing: mostly it is the end of the stream.
-        for connection in [one for one in idle if one.file in ready]:
-            self._idle.remove(connection)
-            self._close(connection)
+        if not ready and not self._speak_tls:
+            return idle  # benchmark: many
+        silent = []
+        for connection in idle:
+            if connection.file in ready or (connection.speaks_tls and connection.has_more()):
+                self._close(connection)
+            else:
+                silent.append(connection)
+        return silent
 
-    def _start(self, one: SubmittedRequest, *, is_fresh: bool = False) -> bool:
+    def _start(self, one: SubmittedRequest, idle: list[CurlConnection]) -> bool:
         try:
-            connection = self._connection(one.template, is_fresh=is_fresh)
+            connection = self._connection(one.template, idle)
         except Exception:  # such as a certificate that is no text
             return False
         try:
             connection.take(one, time.monotonic())
         except ValueError:  # such as a header field of two lines
             if connection.is_reused:
-                self._idle.append(connection)
+                idle.append(connection)
             return False
         connection.waited_before = self._waited
         self._count.note_size(one.request.size)
@@ -235,9 +243,9 @@ class _Connections:
             self._multi.add_handle(connection.handle)
         return True
 
-    def _connection(self, template: RequestTemplate, *, is_fresh: bool) -> CurlConnection:
-        while self._idle and not is_fresh:
-            connection = self._idle.pop()
+    def _connection(self, template: RequestTemplate, idle: list[CurlConnection]) -> CurlConnection:
+        while idle:
+            connection = idle.pop()
             if connection.template is template and connection.is_open:
                 return connection
             self._close(connection)  # of other credentials, or another proxy
@@ -266,7 +274,7 @@ class _Connections:
         try:
             if not connection.send():
                 self._unsent.add(connection.file)
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(connection, error)
 
     # -- receiving ---------------------------------------------------------------
@@ -277,15 +285,16 @@ class _Connections:
         for file in ready:
             if (connection := self._busy.get(file)) is not None:
                 self._receive(connection, now)
-        if now >= self._check_at:
-            self._end_slow(now)
+        # Not by the present time: the process may have been stopped since it has looked.
+        if self._looked_at >= self._check_at:
+            self._end_slow(self._looked_at)
 
     def _receive(self, connection: CurlConnection, now: float) -> None:
         try:
             if connection.file in self._unsent and connection.send():
                 self._unsent.discard(connection.file)
             is_complete = connection.receive(now)
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(connection, error)
             return
         if is_complete:
@@ -317,9 +326,11 @@ class _Connections:
         )
         submitted = self._leave(connection)
         self._close(connection)
-        if is_stale and self._start(submitted, is_fresh=True):
+        if is_stale and self._start(submitted, []):
             return
-        failure = _failure(error)
+        failure = failure_of(error)
+        if isinstance(error, ValueError):  # such as a long page that says what is wrong
+            failure = refusal(connection.answer.status, submitted.url) or failure
         is_timeout = isinstance(failure, TransportTimeout)
         self._note_end(connection, submitted, failure if is_timeout else None, failure)
 
@@ -360,9 +371,11 @@ class _Connections:
         is_gathering : bool
             Whether answers wait for others.
         """
+        if has_more and self.count < self._count.current:
+            return  # what was to be sent has failed, or was canceled
         if not self.count:
             files = [one.file for one in self._idle]
-            self._close_ready(self._idle, self._bell.wait(files, (), None))
+            self._idle = self._silent(self._idle, self._bell.wait(files, (), None))
             self._count.reset()
             return
         readable = list(self._busy)
@@ -383,13 +396,5 @@ class _Connections:
         elif has_more:
             most = min(most, self._count.note_wait())
         self._ready = self._bell.wait(readable, writable, most)
+        self._looked_at = began
         self._waited += time.monotonic() - began
-
-
-def _failure(error: Exception) -> StoreError:
-    is_of_curl = isinstance(error, pycurl.error)
-    number = error.args[0] if is_of_curl else None
-    if number == pycurl.E_OPERATION_TIMEDOUT or isinstance(error, TimeoutError):
-        return TransportTimeout("the host was silent or too slow for too long")
-    why = f"libcurl: {number}" if is_of_curl else error
-    return TransportError(f"the request was not completed ({why})")

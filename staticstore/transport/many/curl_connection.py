@@ -10,15 +10,17 @@ import math
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from functools import partial
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 import pycurl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from ...errors import InnerAddressError
+from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ..http.template import PeerCheck, RequestTemplate, field_lines
 from .answer import IncomingAnswer
 from .carrier import SubmittedRequest
@@ -26,7 +28,10 @@ from .carrier import SubmittedRequest
 if not hasattr(pycurl.Curl, "recv_into"):
     raise ImportError("pycurl 7.46 or newer is needed")  # threads do the work
 
-__all__ = ["CurlConnection"]
+__all__ = ["FAILURES", "CurlConnection", "failure_of"]
+
+#: What a connection raises that is broken, or whose host does not speak HTTP/1.
+FAILURES = (pycurl.error, OSError, HTTPException, ValueError, InnerAddressError)
 
 _TARGET = re.compile(r"[!-~]+")  # what may stand in a request line
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -168,6 +173,19 @@ class CurlConnection:
             return False
         return True
 
+    def has_more(self) -> bool:
+        """Return whether anything has come that answers no request, or the connection has ended.
+
+        With TLS, it may be in the memory of the library, while the socket has no more.
+        """
+        try:
+            self.handle.recv_into(self._scratch)
+        except BlockingIOError:
+            return False
+        except pycurl.error:
+            pass
+        return True
+
     @property
     def next_check(self) -> float:
         """When `is_too_slow` may become true, by the monotonic clock."""
@@ -194,6 +212,16 @@ class CurlConnection:
         return submitted
 
 
+def failure_of(error: Exception) -> StoreError:
+    """Return an error of ours for one of `FAILURES`."""
+    is_of_curl = isinstance(error, pycurl.error)
+    number = error.args[0] if is_of_curl else None
+    if number == pycurl.E_OPERATION_TIMEDOUT or isinstance(error, TimeoutError):
+        return TransportTimeout("the host was silent or too slow for too long")
+    why = f"libcurl: {number}" if is_of_curl else error
+    return TransportError(f"the request was not completed ({why})")
+
+
 def _fields_text(template: RequestTemplate, headers: Mapping[str, str]) -> bytes:
     """Return header fields as they are sent, without the end of the head."""
     own = {"Host": _host(template.join(""))} if "host" not in map(str.lower, headers) else {}
@@ -217,10 +245,11 @@ def _proxied_by_url(template: RequestTemplate) -> bool:
 
 def _handle(template: RequestTemplate) -> pycurl.Curl:
     handle = pycurl.Curl()
-    proxied = _proxied_by_url(template)
+    proxied = template.proxy if _proxied_by_url(template) else None
     for option, value in [
         (pycurl.CONNECT_ONLY, 1),
-        (pycurl.URL, _without_user(template.proxy or "") if proxied else template.join("")),
+        # Without a path or query, which may have characters that libcurl does not take.
+        (pycurl.URL, _origin(proxied or template.join(""))),
         (pycurl.NOSIGNAL, 1),  # for threads
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
@@ -229,13 +258,22 @@ def _handle(template: RequestTemplate) -> pycurl.Curl:
         (pycurl.CONNECTTIMEOUT_MS, max(math.ceil(template.timeout[0] * 1000), 1)),
     ]:
         handle.setopt(option, value)
+    if template.proxy is not None and not proxied:
+        # libcurl reads the answer to CONNECT as long as bytes come, and looks at no clock.
+        deadline = time.monotonic() + template.timeout[0]
+        handle.setopt(pycurl.NOPROGRESS, 0)
+        handle.setopt(pycurl.XFERINFOFUNCTION, partial(_is_over, deadline))
     if template.check_peer is not None:
         handle.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open, template.check_peer))
     _set_up_tls(handle, template)
     return handle
 
 
-def _without_user(url: str) -> str:
+def _is_over(deadline: float, *progress: int) -> bool:
+    return time.monotonic() > deadline
+
+
+def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
@@ -248,7 +286,7 @@ def _set_up_tls(handle: pycurl.Curl, template: RequestTemplate) -> None:
         trusted = DEFAULT_CA_BUNDLE_PATH if template.verify is True else template.verify
         is_folder = os.path.isdir(trusted)
         handle.setopt(pycurl.CAPATH if is_folder else pycurl.CAINFO, trusted)
-    if template.cert is not None:
+    if template.cert is not None and not _proxied_by_url(template):  # which is for the host alone
         cert = template.cert
         certificate, key = (cert, cert) if isinstance(cert, str) else cert
         handle.setopt(pycurl.SSLCERT, certificate)
@@ -259,7 +297,8 @@ class _LentSocket(socket.socket):
     # pycurl duplicates its descriptor, and drops it.
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # it was opened
+            self.close()
 
 
 def _open(check: PeerCheck, purpose: int, address: Any) -> Any:

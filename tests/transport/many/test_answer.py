@@ -73,6 +73,21 @@ def test_each_byte_may_come_by_itself() -> None:
     assert summary(read(data, *[1] * len(data))) == summary(read(data))
 
 
+def test_each_head_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred long ones before an answer would take seconds otherwise."""
+    spent = []
+    before = HeaderReader._spend
+
+    def spend(self: HeaderReader, line: bytes) -> None:
+        spent.append(len(line))
+        before(self, line)
+
+    monkeypatch.setattr(HeaderReader, "_spend", spend)
+    interim = head(*[b"X: a"] * 200, status=b"HTTP/1.1 103 Early Hints") * 100
+    assert read(interim + sized(), *[1] * (2 * len(interim))).body() == BODY
+    assert sum(spent) == len(interim)
+
+
 def test_the_body_of_a_known_length_is_the_answers() -> None:
     assert read(sized(LONG), 100).body() == LONG
 

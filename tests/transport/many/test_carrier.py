@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import queue
@@ -9,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from staticstore import StaticStore, TransportTimeout, request_finished, tuning
-from staticstore.errors import NotConnectedError
+from staticstore.errors import HTTPStatusError, NotConnectedError
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
 from staticstore.transport.many.batch import Batch, Carriers, fetch_all, submit
@@ -288,6 +291,37 @@ def test_connections_over_tls_are_kept_too(
     assert server.connections <= 4
 
 
+def test_c25_a_proxy_that_answers_without_an_end_holds_up_no_thread(
+    start: Start, session_at: SessionAt
+) -> None:
+    def refuses(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            wire.send(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
+
+    proxy = start(refuses)
+    session = session_at("https://data.example/", proxies={"https": proxy.url}, timeout=(0.2, 5))
+    noted = Noted()
+    submit(session, wanted(*range(3)), noted.put)
+    for _ in range(3):
+        assert not isinstance(noted.get(timeout=TIMEOUT).outcome, SizedAnswer)
+
+
+def test_d8_a_client_certificate_is_not_shown_to_a_proxy(
+    start: Start, session_at: SessionAt, certificates: Certificates
+) -> None:
+    """This one requires it, and so gets no request."""
+    proxy = start(good, ssl_context=certificates.context(certificates.server, ask_client=True))
+    session = session_at(
+        "http://data.example/",
+        proxies={"http": proxy.url},
+        verify=str(certificates.authority),
+        cert=tuple(map(str, certificates.client)),
+    )
+    assert fetch_all(session, wanted(1)) == [None]
+    assert proxy.requests == []
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return write_certificates(tmp_path_factory.mktemp("certificates"))
@@ -326,6 +360,57 @@ def test_c24_what_follows_an_answer_is_not_taken_for_the_next_one(
     fetch_all(session, wanted(0))
     assert has_followed.wait(TIMEOUT)
     assert [one and one.body for one in fetch_all(session, wanted(1))] != [b"x" * 10]
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_c24_what_follows_an_answer_within_a_record_of_tls_is_not_taken_for_the_next_one(
+    start: Start, session_at: SessionAt, certificates: Certificates
+) -> None:
+    """The library has received it, so that the socket has no more."""
+    body = bytes(20_000)  # of two records
+
+    def answers(request: Request, wire: Wire) -> None:
+        forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
+        if request.path == "/0":
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body + forged)
+        else:
+            good(request, wire)
+
+    server = start(answers, ssl_context=certificates.context(certificates.server))
+    session = session_at(server.url, verify=str(certificates.authority), timeout=TIMEOUT)
+    assert fetch_all(session, [SizedRequest("0", len(body))]) != [None]
+    assert [one and one.body for one in fetch_all(session, wanted(1))] != [b"x" * 10]
+
+
+def test_c24_no_idle_connection_is_used_on_which_something_has_come(
+    start: Start, session_at: SessionAt
+) -> None:
+    """Nobody watches them while others are busy."""
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
+    together, idle, end = threading.Barrier(3), threading.Event(), threading.Event()
+    has_followed = threading.Semaphore(0)
+
+    def answers(request: Request, wire: Wire) -> None:
+        if request.number >= 3:
+            good(request, wire)
+            return
+        together.wait(TIMEOUT)
+        wire.wait(end) if request.path == "/2" else None
+        good(request, wire)
+        if request.path != "/2":
+            wire.wait(idle)
+            wire.send(forged)
+            has_followed.release()
+
+    session, noted = session_at(start(answers).url), Noted()
+    submit(session, wanted(0, 1, 2), noted.put)
+    for _ in range(2):
+        assert body_of(noted.get(timeout=TIMEOUT)) == BODY
+    idle.set()
+    for _ in range(2):
+        assert has_followed.acquire(timeout=TIMEOUT)
+    assert [one and one.body for one in fetch_all(session, wanted(3))] != [b"x" * 10]
+    end.set()
 
 
 @pytest.mark.usefixtures("one_connection")
@@ -421,6 +506,47 @@ def test_c25_an_answer_that_comes_too_slowly_is_a_timeout(
     noted = Noted()
     submit(session, [SizedRequest("a", 2000)], noted.put)
     assert not isinstance(noted.get(timeout=TIMEOUT).outcome, SizedAnswer)
+
+
+def test_c25_an_answer_that_came_while_the_process_was_stopped_is_no_timeout(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("each thread waits for one socket alone")
+    from staticstore.transport.many import curl
+
+    late, has_come, noted = threading.Event(), threading.Event(), Noted()
+    clock = Clock()
+    monkeypatch.setattr(curl, "time", clock)
+
+    def answers(request: Request, wire: Wire) -> None:
+        if request.path == "/1":
+            wire.wait(late)
+        good(request, wire)
+        if request.path == "/1":
+            has_come.set()
+
+    def stop() -> None:
+        late.set()
+        assert has_come.wait(TIMEOUT)
+        clock.stopped += 1000.0
+
+    def done(one: SubmittedRequest) -> None:
+        if one.request.url_path == "0":
+            after_answers(stop)
+        noted.put(one)
+
+    submit(session_at(start(answers).url), wanted(0, 1), done)
+    assert [body_of(noted.get(timeout=TIMEOUT)) for _ in range(2)] == [BODY, BODY]
+
+
+class Clock:
+    """A clock of a process that was stopped for some seconds."""
+
+    stopped = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.stopped
 
 
 def test_c23_long_bodies_are_requested_at_once(
@@ -519,6 +645,13 @@ def test_a_header_field_without_a_value_is_sent(start: Start, session_at: Sessio
     assert {one.headers["X-Empty"] for one in server.requests} == {""}
 
 
+def test_the_query_of_a_root_may_have_any_characters(start: Start, session_at: SessionAt) -> None:
+    server = start(good)
+    session = session_at(f"{server.url}?signature=é b")
+    assert None not in fetch_all(session, wanted(1))
+    assert [one.target for one in server.requests] == ["/1?signature=%C3%A9%20b"]
+
+
 @pytest.mark.parametrize("auth", [None, HTTPBasicAuth("ali", "sesame"), HTTPDigestAuth("a", "b")])
 def test_a_host_that_is_not_in_ascii_is_asked_by_its_name_in_idna(
     start: Start, session_at: SessionAt, auth: AuthBase | None
@@ -587,6 +720,37 @@ def test_a_request_that_is_canceled_while_it_waits_is_not_sent(
     ended = [noted.get(timeout=TIMEOUT) for _ in range(2)]
     assert ended == [submitted[0], submitted[2]]
     assert [request.path for request in server.requests] == ["/0", "/2"]
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_after_a_canceled_request_those_that_wait_are_sent(
+    start: Start, session_at: SessionAt
+) -> None:
+    asked = threading.Event()
+
+    def stalls(request: Request, wire: Wire) -> None:
+        asked.set()
+        wire.stall()
+
+    session, noted = session_at(start(but("/0", stalls)).url), Noted()
+    submitted = handles(submit(session, wanted(0, 1), noted.put))
+    assert asked.wait(TIMEOUT)
+    submitted[0].cancel()
+    assert noted.get(timeout=TIMEOUT) is submitted[1]
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_after_requests_that_cannot_be_sent_those_that_wait_are_sent(
+    start: Start, session_at: SessionAt
+) -> None:
+    class Naming(AuthBase):
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            request.headers["X-Name"] = "a" if str(request.url).endswith("/2") else "€"
+            return request
+
+    session, noted = session_at(start(good).url, auth=Naming()), Noted()
+    submit(session, wanted(0, 1, 2), noted.put)
+    assert [body_of(noted.get(timeout=TIMEOUT)) for _ in range(3)] == [None, None, BODY]
 
 
 def test_a_request_can_be_canceled_after_it_has_ended(start: Start, session_at: SessionAt) -> None:
@@ -829,6 +993,20 @@ def test_request_finished_is_sent_by_the_thread_that_waits(start: Start) -> None
         assert {thread for _, thread in seen} == {threading.current_thread()}
 
 
+def test_a_refusal_with_a_page_longer_than_the_value_is_reported_as_one(
+    start: Start, session_at: SessionAt
+) -> None:
+    seen: list[object] = []
+
+    def note(store: object, error: object, **about: object) -> None:
+        seen.append(error)
+
+    session = session_at(start(lambda request, wire: wire.response(404, b"a" * 99)).url)
+    with request_finished.connected_to(note):
+        assert fetch_all(session, wanted(1)) == [None]
+    assert [type(error) for error in seen] == [HTTPStatusError]
+
+
 # -- forks and the end of the interpreter ------------------------------------------------------
 
 
@@ -868,6 +1046,34 @@ def test_e20_a_child_that_ends_leaves_the_connections_of_its_parent(
     in_child(end)
     assert None not in fetch_all(session, wanted(1))
     assert server.connections == before
+
+
+def test_e4_a_fork_waits_for_the_first_handshake_too(
+    session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine != "curl":
+        pytest.skip("urllib3 shakes hands for threads")
+    from staticstore.transport.many import curl
+
+    inside: list[None] = []
+    noted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    connect = curl._Connections.connect
+
+    @contextlib.contextmanager
+    def passing() -> Iterator[None]:
+        inside.append(None)
+        yield
+        inside.pop()
+
+    def noting(self: curl._Connections) -> None:
+        if self._connecting:
+            noted.put(bool(inside))
+        connect(self)
+
+    monkeypatch.setattr(curl._Connections, "connect", noting)
+    monkeypatch.setattr(curl, "fork_gate", lambda: SimpleNamespace(passing=passing))
+    submit(session_at("https://127.0.0.1:1/"), wanted(1), lambda one: None)
+    assert noted.get(timeout=TIMEOUT)
 
 
 def test_e20_requests_under_way_at_a_fork_are_sent_again_by_the_child(
