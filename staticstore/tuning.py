@@ -124,7 +124,7 @@ MANY_THREADS = 24
 CURL_FIRST_CONNECTIONS = 24
 CURL_CONNECTIONS = 64  # more: less waiting for a far host, more load on it.  benchmark: many-far
 FAR_SECONDS = 2e-3
-STALL_SECONDS = 0.02  # without an answer: then twice as many connections
+STALL_SECONDS = 5e-3  # without an answer: then twice as many connections.  benchmark: zarr-far-64
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
 CURL_BUFFER_BYTES = 1 << 18  # received at once, of what has no room of its own.  benchmark: many
 # A document that has more bytes, as sent, is requested by itself: its deadline grows while it
@@ -193,9 +193,6 @@ LARGE_VALUE_BYTES = 1 << 20  # a larger value is read by itself
 PACK_GAP_BYTES = 1 << 13
 PACK_STRETCH_BYTES = 1 << 22
 CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load on a sick host
-# While so many are awaited, an event loop takes answers together, at intervals.  benchmark: async
-BUNCHED_ANSWERS = 16
-BUNCHED_SECONDS = 0.002
 TAKEN_AT_ONCE_BYTES = 1 << 14  # larger answers are verified by threads.  benchmark: async-large
 # More than processors hold up the thread that receives.  benchmark: zarr-large
 VERIFY_THREADS = min(os.cpu_count() or 1, 4)

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from ... import tuning
 from ...transport.many.carrier import after_answers
 
 __all__ = ["LoopReplies"]
@@ -29,15 +28,9 @@ class LoopReplies:
     ----------
     loop : asyncio.AbstractEventLoop
         The loop; not kept alive.
-
-    Attributes
-    ----------
-    awaited : int
-        How many replies coroutines of the loop await; counted by these alone.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.awaited = 0
         self._loop = weakref.ref(loop)
         self._waiting: deque[Call] = deque()
         # Reentrant: the garbage collector may run a finalizer in here, which cancels a call.
@@ -65,11 +58,5 @@ class LoopReplies:
         with self._lock:
             self._is_scheduled = False  # first, or what comes in here would wait for nothing
             replies, self._waiting = self._waiting, deque()
-            # Threads that take turns are slow: while many are to come, let some gather.
-            are_many = bool(replies) and self.awaited - len(replies) >= tuning.BUNCHED_ANSWERS
-            if are_many:
-                self._is_scheduled = True
-        if are_many and (loop := self._loop()) is not None:
-            loop.call_later(tuning.BUNCHED_SECONDS, self._make_all)
         for reply in replies:
             reply()

@@ -71,7 +71,6 @@ class AskedRead:
         self.values = values
         self.future: asyncio.Future[Any] | None = future
         self._replies = replies
-        replies.awaited += 1
         self._begun: BegunReads | None = None
         self._number = 0
 
@@ -112,7 +111,6 @@ class AskedRead:
     def _forget(self) -> None:
         # The others of the turn may take long yet, and hold this.
         self._begun = self.future = None
-        self._replies.awaited -= 1
 
     @property
     def is_awaited(self) -> bool:
