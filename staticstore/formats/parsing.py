@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
 from .. import tuning
 from ..errors import IndexFormatError, quoted, quoted_begin
 from ..index import codec
-from ..index.fields import are_keys, key_problem
+from ..index.fields import are_keys, key_problem, quoted_path
 from ..index.placed import Placed, href_problem, placed_of, resolved_url
 from . import Document, Entry, Link, Read, known_form, reader_of
 from .late_text import LateText
@@ -35,7 +34,6 @@ _DIGESTS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 # References that `href_problem` accepts at a glance.  A set with `\w` takes half as long again.
 _PLAIN_HREF = re.compile(r"(https://[A-Za-z0-9_.-]+/)?(?!//)[A-Za-z0-9_.~!$&'()*+,;=@%/-]{1,1500}")
 _PLAIN_CHARACTERS = 1500
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
 # The text of an entry.
 _RAW = (msgspec.Raw, bytes, bytearray, memoryview, LateText)
 _OPEN, _CLOSE, _SPACE = b"{} "
@@ -208,8 +206,7 @@ class _Reading:
         """
         prefix = self._prefix
         if href is None:
-            plain = _PLAIN_KEY.fullmatch(key)
-            return self._joined(key if plain else quote(key, safe="/", errors="replace"))
+            return self._joined(quoted_path(key, errors="replace"))
         plain = _PLAIN_HREF.fullmatch(href)
         if plain is None:
             self._check(href)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .codec import Raw
 
-
 __all__ = [
     "PUBLISHER_FIELDS",
     "Content",
@@ -37,6 +36,7 @@ __all__ = [
     "line_problem",
     "parse_media_type",
     "parse_time",
+    "quoted_path",
     "time_text",
     "visible_metadata",
 ]
@@ -66,7 +66,7 @@ _MOST_SEGMENT_BYTES = 255  # on nearly every file system
 # Digests of foreign indexes and their hex digits, the best first.
 _CHECKSUMS = {"sha512": 128, "sha1": 40, "md5": 32}
 _is_sha256 = re.compile(SHA256).match
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/-]+")  # which quoting does not change
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/-]+")
 
 
 class Content(NamedTuple):
@@ -270,8 +270,12 @@ def key_to_url_path(data_path: str, key: str) -> str:
     >>> key_to_url_path("data/", "100% é/a+b.tif")
     'data/100%25%20%C3%A9/a%2Bb.tif'
     """
-    path = data_path + key
-    return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/")
+    return quoted_path(data_path + key)
+
+
+def quoted_path(path: str, *, errors: str = "strict") -> str:
+    """Quote all of a path but its slashes; `errors` as of `str.encode`."""
+    return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/", errors=errors)
 
 
 def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 __all__ = [
+    "MOST_HEAD_BYTES",
     "MOST_INTERIM_ANSWERS",
+    "WITHOUT_BODY",
     "BoundedResponse",
     "HeaderError",
     "HeaderReader",
@@ -34,14 +36,17 @@ __all__ = [
     "allowance",
 ]
 
+#: Of all heads before one body.
+MOST_HEAD_BYTES = 1 << 18
 #: Before one answer, at most.
 MOST_INTERIM_ANSWERS = 100
+#: Statuses of answers that have no body, whatever their fields say.
+WITHOUT_BODY = (204, 304)
 
 # Bytes that may be received for each byte read (chunks of one byte take six), and in
 # addition: the head of a chunk, trailers at the end.
 _RECEIVED_BYTES_PER_BYTE = 8
 _RECEIVED_BESIDE_BYTES = 1 << 20
-_MOST_HEAD_BYTES = 1 << 18  # of all heads before one body, as in libcurl
 _MOST_LINE_BYTES = 1 << 16
 _MOST_FIELDS = 1000
 _SHOWN_CHARACTERS = 40  # of what cannot be read
@@ -49,7 +54,6 @@ _STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t]+(.*?))?[ \t]
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _UNSAFE = re.compile(rb"[\r\0]")
 _FRAMING = re.compile(rb"[ \t]*(content-length|transfer-encoding)\b", re.IGNORECASE)
-_WITHOUT_BODY = (204, 304)
 
 
 def allowance(size: int) -> int:
@@ -89,7 +93,7 @@ class HeaderReader:
     def __init__(self, file: BinaryIO, *, is_reused: bool = False) -> None:
         self._file = file
         self._is_reused = is_reused
-        self._left = _MOST_HEAD_BYTES
+        self._left = MOST_HEAD_BYTES
         self._line_end = b""
 
     def status(self) -> Status:
@@ -146,7 +150,7 @@ class HeaderReader:
         message = HTTPMessage()
         for name, value in _parsed(self._lines()):
             message[name] = value
-        has_body = method != "HEAD" and status not in _WITHOUT_BODY
+        has_body = method != "HEAD" and status not in WITHOUT_BODY
         _frame(message, is_strict=has_body)
         return message
 
@@ -175,7 +179,7 @@ class HeaderReader:
         self._left -= len(line)
         if self._left < 0:
             raise HeaderError(
-                f"the host sent more than {_MOST_HEAD_BYTES >> 10} KiB of header fields"
+                f"the host sent more than {MOST_HEAD_BYTES >> 10} KiB of header fields"
             )
 
 
@@ -275,7 +279,7 @@ class BoundedResponse(HTTPResponse):
 
     def _body_length(self, status: int) -> int | None:
         # RFC 9112, section 6.3.
-        if status in _WITHOUT_BODY or status < 200 or self._request_method == "HEAD":
+        if status in WITHOUT_BODY or status < 200 or self._request_method == "HEAD":
             return 0
         length = self.headers.get("Content-Length")
         return None if length is None else int(length)

@@ -13,14 +13,19 @@ import re
 from http.client import RemoteDisconnected
 
 from ... import tuning
-from ..http.http1 import MOST_INTERIM_ANSWERS, HeaderError, HeaderReader, allowance
+from ..http.http1 import (
+    MOST_HEAD_BYTES,
+    MOST_INTERIM_ANSWERS,
+    WITHOUT_BODY,
+    HeaderError,
+    HeaderReader,
+    allowance,
+)
 
 __all__ = ["IncomingAnswer", "new_scratch"]
 
-_MOST_HEAD_BYTES = 1 << 18
 _MOST_CHUNK_LINE_BYTES = 1 << 12
 _MOST_LENGTH_DIGITS = 15
-_WITHOUT_BODY = (204, 304)
 _LARGE_BYTES = 1 << 20
 _LARGEST_KEPT_BYTES = (1 << 25) - (1 << 12)
 
@@ -189,7 +194,7 @@ class IncomingAnswer:
                 self._begin_body(memoryview(rest))
                 return
             self._pass_interim(known)
-        if len(heads) > _MOST_HEAD_BYTES:
+        if len(heads) > MOST_HEAD_BYTES:
             raise HeaderError("the host sent too many bytes of header fields")
 
     def _pass_interim(self, end: int) -> None:
@@ -242,7 +247,7 @@ class IncomingAnswer:
             self._chunks = _Chunks()
         elif length is not None:
             self._left = int(length)
-        elif status.code not in _WITHOUT_BODY and not self.is_last:
+        elif status.code not in WITHOUT_BODY and not self.is_last:
             # The host may keep the connection, which would be waited for in vain.
             raise HeaderError("the head does not say where the body ends")
         return True
@@ -250,7 +255,7 @@ class IncomingAnswer:
     # -- body --------------------------------------------------------------------
 
     def _begin_body(self, rest: memoryview) -> None:
-        if self.status in _WITHOUT_BODY:
+        if self.status in WITHOUT_BODY:
             self._left, self._chunks = 0, None
         length = self._left
         if length is None:
