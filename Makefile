@@ -6,7 +6,9 @@ RUN := $(VENV)/bin/python
 
 # Test files run in parallel: each whole in one process, one process for each core, at most four.
 # They keep their order: the doctests, which are short, come last and fill up what time is left.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=20
+# If a process crashes the run ends there: pytest-xdist 3.8 can wait forever after replacing it.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	--durations=20
 
 # An environment is stale if it was made in another folder or for another Python,
 # or before the last change of pyproject.toml.

@@ -16,6 +16,8 @@ COLLECTION_ALLOCATIONS = 100_000
 # How long a fork waits for TLS handshakes.  One that takes longer waits for its host, and
 # holds no lock then.  Shorter: on a busy machine a child may inherit a lock that is held.
 FORK_PATIENCE_SECONDS = 5.0
+# For so long a wait may overlook a signal, such as Ctrl-C.  Longer: fewer idle wake-ups.
+SIGNAL_SECONDS = 0.25
 
 # ---- Disk
 

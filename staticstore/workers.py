@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
+from . import tuning
 from .processes import PerProcess
 
 __all__ = ["WorkerCall", "Workers"]
@@ -143,8 +144,15 @@ class WorkerCall(Future[T]):
             self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the result, and return or raise it."""
-        return self._call() if self._is_inherited else super().result(timeout)
+        """Wait for the result, and return or raise it; Ctrl-C ends the wait."""
+        if self._is_inherited:
+            return self._call()
+        while timeout is None and not self.done():
+            # A signal that arrives just before a wait begins does not end that wait: Python
+            # handles it only afterwards.
+            with contextlib.suppress(TimeoutError):
+                return super().result(tuning.SIGNAL_SECONDS)
+        return super().result(timeout)
 
     def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
         """Have a function called once there is a result."""

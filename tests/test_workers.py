@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,3 +54,39 @@ def test_leaving_the_block_with_an_error_does_not_wait() -> None:
         pool.submit(lambda: may_end.wait(10))
         raise KeyError
     may_end.set()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Make SIGINT raise, which a shell's background processes ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_that_ends_no_wait_is_noticed_before_the_result() -> None:
+    asked, may_end = threading.Event(), threading.Event()
+
+    def call() -> bool:
+        asked.wait(10)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # not the main thread
+        return may_end.wait(10)
+
+    with Workers(1, "test") as pool:
+        found = pool.submit(call)
+        with pytest.raises(KeyboardInterrupt):
+            asked.set()
+            found.result()
+        assert not found.done()
+        may_end.set()
+
+
+def test_a_timeout_that_the_call_raised_is_raised_at_once() -> None:
+    def call() -> None:
+        raise TimeoutError("its own")
+
+    with Workers(1, "test") as pool:
+        found = pool.submit(call)
+        with pytest.raises(TimeoutError, match="its own"):
+            found.result()

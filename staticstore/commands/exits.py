@@ -178,7 +178,8 @@ def ending_of(error: BaseException) -> Ending | None:
             return ending._replace(hint=hint, argument=wrong.text, position=wrong.position)
         case click.ClickException():
             return Ending(ExitCode.ERROR, kind, error.format_message())
-        case KeyboardInterrupt() | click.Abort():
+        # A wait that is interrupted at an unlucky moment releases its lock twice.
+        case KeyboardInterrupt() | click.Abort() | RuntimeError(__context__=KeyboardInterrupt()):
             return Ending(ExitCode.INTERRUPTED, kind, None)
         case BrokenPipeError():
             return Ending(ExitCode.CLOSED_PIPE, kind, None)

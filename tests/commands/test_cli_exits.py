@@ -42,6 +42,13 @@ def error_of(err: bytes) -> dict[str, object]:
     return error
 
 
+def interrupted_in_a_lock() -> RuntimeError:
+    """Return what `threading.Condition.wait` may raise if it is interrupted."""
+    error = RuntimeError("cannot release un-acquired lock")
+    error.__context__ = KeyboardInterrupt()
+    return error
+
+
 # -- the mapping ---------------------------------------------------------------------
 
 
@@ -64,6 +71,7 @@ def error_of(err: bytes) -> dict[str, object]:
         (IndexFormatError("x"), 7),
         (KeyboardInterrupt(), 130),
         (click.Abort(), 130),
+        (interrupted_in_a_lock(), 130),
         (BrokenPipeError(32, "Broken pipe"), 141),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),

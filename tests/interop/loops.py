@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from staticstore import Change, Changes, StaticStore, StoreError
+from staticstore import Change, Changes, StaticStore, StoreError, tuning
 from staticstore.client.telling.subscription import Dispatch
 from staticstore.interop.desktop import in_thread
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -154,8 +154,13 @@ class DispatchContract:
         assert recorder.lines == [f"set {key}" for key in MANY]
 
     def test_g5_other_events_are_handled_between_many_deliveries(
-        self, loop: Loop, site: MemorySite, store: StaticStore
+        self,
+        loop: Loop,
+        site: MemorySite,
+        store: StaticStore,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(tuning, "SLICE_SECONDS", 1e-4)  # far less than all of them take
         recorder, counts = Recorder(), list[int]()
         store.subscribe(recorder, actions=["set"], dispatch=loop.dispatch())
         self.change(site, store, MANY)
