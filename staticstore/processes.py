@@ -163,12 +163,12 @@ def is_held(lock: threading.Lock) -> bool:
 
 
 class ForkGate:
-    """A gate that keeps forks and the setup of TLS connections apart.
+    """A gate that keeps forks apart from what takes locks that no child can release.
 
-    OpenSSL takes locks while it makes contexts and shakes hands, and meanwhile
-    releases the interpreter.  A child forked then inherits them held for good,
-    and hangs in its own first handshake, where no timeout applies.  For locks
-    of Python see `PerProcess`.  Any thread may use it.
+    OpenSSL takes some while it makes contexts and shakes hands, and Python takes one for
+    each module while it imports it.  A child forked then inherits them held for good, and
+    hangs in its own first handshake or import, where no timeout applies.  For locks of
+    ours see `PerProcess`.  Any thread may use it.
 
     Parameters
     ----------

@@ -5,10 +5,13 @@ Python has it from 3.14 on; before that, the extra ``zstd`` brings the same modu
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
 from typing import Any, BinaryIO
+
+from .processes import fork_gate
 
 __all__ = [
     "Decompression",
@@ -58,11 +61,10 @@ def find_zstd() -> Any | None:
     >>> zstd is None or zstd.decompress(zstd.compress(b"abc"))
     b'abc'
     """
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
+    with fork_gate().passing():
+        for name in ("compression.zstd", "backports.zstd"):
+            with contextlib.suppress(ImportError):
+                return importlib.import_module(name)
     return None
 
 

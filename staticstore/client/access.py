@@ -16,7 +16,7 @@ from .. import tuning
 from ..errors import TransportError
 from ..index.fields import key_to_url_path
 from ..index.hidden import CompressedCopy
-from ..processes import KeptObjects, PerProcess
+from ..processes import KeptObjects, PerProcess, fork_gate
 from .pickles.settings import Settings
 
 if TYPE_CHECKING:
@@ -369,8 +369,10 @@ def import_before_forks() -> None:
 
     Modules are imported when first needed, under a lock.  A child that is forked during
     such an import would wait for it forever.  A process that never forks imports nothing
-    more.
+    more.  Packages that may be missing, and so are looked for again and again, are
+    imported through the gate.
     """
+    fork_gate()  # before the next, so that it is closed after the imports
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=import_all)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from staticstore import StaticStore
 
-_SECONDS = 60  # after which a child, or a thread of the parent, counts as hanging
+_SECONDS = 45  # after which a child, or a thread of the parent, counts as hanging
 _SHARE = 16  # values that a child reads in each of three ways, and one more
 
 

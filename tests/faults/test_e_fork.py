@@ -652,6 +652,49 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
+# The extra `fast` cannot be imported, and the reader looks for it between the imports before a
+# fork and the fork itself.
+_FORK_WHILE_AN_EXTRA_IS_LOOKED_FOR = """
+import importlib.abc, importlib.util, os, signal, sys, threading
+from staticstore import StaticStore
+
+looked, forked = threading.Event(), threading.Event()
+
+
+class Unusable(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        return importlib.util.spec_from_loader(name, self) if name == "pycurl" else None
+
+    def exec_module(self, module):
+        if threading.current_thread() is reader:
+            looked.set()
+            forked.wait(20)
+        raise ImportError
+
+
+def read():
+    return [key for key, _ in store.read_many(["k1"])] == ["k1"]
+
+
+def begin():
+    reader.start()
+    looked.wait(0.5)  # in vain if the reader waits for the fork
+
+
+sys.meta_path.insert(0, Unusable())
+reader = threading.Thread(target=read)
+os.register_at_fork(before=begin)  # runs last, as the first that was registered
+store = StaticStore(sys.argv[1], poll_interval=0).connect()
+pid = os.fork()
+if not pid:
+    signal.alarm(10)
+    os._exit(not read())
+forked.set()
+reader.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
 _IMPORT_ALL = """
 import os, sys
 from staticstore import StaticStore
@@ -672,7 +715,10 @@ def test_e4_modules_imported_during_a_fork_use_no_fork_hooks(site: MemorySite) -
     assert run.stdout == "[]\n", run.stderr
 
 
-def test_e4_a_fork_waits_for_an_import_in_another_thread(site: MemorySite) -> None:
-    arguments = [sys.executable, "-W", "ignore", "-c", _FORK_WHILE_A_MODULE_IS_IMPORTED, site.url]
+@pytest.mark.parametrize(
+    "program", [_FORK_WHILE_A_MODULE_IS_IMPORTED, _FORK_WHILE_AN_EXTRA_IS_LOOKED_FOR]
+)
+def test_e4_a_fork_waits_for_an_import_in_another_thread(site: MemorySite, program: str) -> None:
+    arguments = [sys.executable, "-W", "ignore", "-c", program, site.url]
     run = subprocess.run(arguments, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
+from ...processes import fork_gate
 from ...query.comparison import Box
 from .box_tree import BoxTree, has_shapely
 from .found import Found
@@ -75,7 +76,7 @@ class BoxIndex:
         levels = [(some, numbers) for some in (boxes, halves) for numbers in some.levels()]
         self._levels: list[_Level] = []
         self._tree: BoxTree | None = None
-        if count >= tuning.BOX_TREE_ENTRIES and has_shapely():
+        if _may_be_tree(count):
             self._tree = BoxTree([(some.sides(), numbers) for some, numbers in levels], count)
         else:
             self._levels = [_Level(some, numbers) for some, numbers in levels]
@@ -238,6 +239,13 @@ class _Level:
                 sides = one.west[start:end], one.east[start:end], one.north[start:end]
                 some = zip(positions[start:end], *sides, strict=True)
                 found.extend([at for at, w, e, n in some if w <= east and e >= west and n >= south])
+
+
+def _may_be_tree(count: int) -> bool:
+    if count < tuning.BOX_TREE_ENTRIES:
+        return False
+    with fork_gate().passing():  # it may import shapely
+        return has_shapely()
 
 
 def _exact_sides(value: Any) -> tuple[float, float, float, float] | None:

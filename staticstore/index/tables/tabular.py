@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ...processes import fork_gate
 from ...query.conditions import Where, selection
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def import_extra(name: str, extra: str, *, what: str = "a table") -> Any:
     import importlib
 
     try:
-        return importlib.import_module(name)
+        with fork_gate().passing():
+            return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
             f"{what} needs the package `{name.partition('.')[0]}`, which the extra `{extra}` brings"

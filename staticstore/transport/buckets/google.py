@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AuthorizationError, StoreError, quoted, raise_alone
+from ...processes import fork_gate
 from .credential import BucketCredential
 from .sigv4 import GOOGLE_RSA, Scope, presigned
 
@@ -69,7 +70,8 @@ class GoogleCredential(BucketCredential):
             They are not complete, or of another kind, or google-auth is not installed.
         """
         try:
-            from google.oauth2 import credentials, service_account
+            with fork_gate().passing():
+                from google.oauth2 import credentials, service_account
         except ImportError as error:
             text = "this needs the package `google-auth`, which the extra `cloud` brings"
             raise StoreError(text) from error

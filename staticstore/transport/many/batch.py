@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportTimeout
+from ...processes import fork_gate
 from .carrier import Done, Outcome, SubmittedRequest
 from .request import SizedAnswer, SizedRequest
 
@@ -34,13 +35,14 @@ __all__ = ["Batch", "Carriers", "fastest_carrier", "fetch_all", "submit"]
 @cache
 def fastest_carrier() -> Callable[[Wire], Carrier]:
     """Return the fastest class of carriers that is installed."""
-    try:
-        from .curl import CurlCarrier
-    except ImportError:
-        from .threads import ThreadCarrier
+    with fork_gate().passing():
+        try:
+            from .curl import CurlCarrier
+        except ImportError:
+            from .threads import ThreadCarrier
 
-        return ThreadCarrier
-    return CurlCarrier
+            return ThreadCarrier
+        return CurlCarrier
 
 
 class Carriers:
