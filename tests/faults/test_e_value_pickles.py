@@ -37,6 +37,7 @@ from staticstore import (
 )
 from staticstore.client import access
 from staticstore.client.access import SharedSite
+from staticstore.client.pickles import indirect
 from staticstore.errors import (
     HTTPStatusError,
     IndexFormatError,
@@ -253,28 +254,36 @@ def test_e18_an_unpickled_store_that_is_refused_later_raises(
         len(second)
 
 
-def test_e18_threads_that_wait_for_a_failing_attempt_get_its_error(site: MemorySite) -> None:
+def test_e18_threads_that_wait_for_a_failing_attempt_get_its_error(
+    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = threading.Semaphore(0)
+    taken = threading.Lock()
+
+    class Turn:
+        release = taken.release
+
+        def acquire(self, timeout: float) -> bool:
+            if taken.acquire(blocking=False):
+                return True
+            waiting.release()
+            return taken.acquire(timeout=TIMEOUT)
+
+    monkeypatch.setattr(indirect, "PerProcess", lambda _: PerProcess(Turn))
     with site.open() as store:
         pickled = pickle.dumps(store)
     stall = site.stall("body")
     first = Call(lambda: len(pickle.loads(pickled)))
     assert stall.reached.wait(TIMEOUT)
     others = [Call(lambda: len(pickle.loads(pickled))) for _ in range(3)]
-    while sum(map(_waits, others)) < len(others):
-        assert not any(one.is_back(0.01) for one in others)
+    for _ in others:
+        assert waiting.acquire(timeout=TIMEOUT)
     before = len(site.requests())
     site.server.stop()
     for call in (first, *others):
         with pytest.raises(TransportError):
             call.result()
     assert len(site.requests()) == before
-
-
-def _waits(call: Call[Any]) -> bool:
-    frame = sys._current_frames().get(call.ident or 0)
-    while frame is not None and frame.f_code.co_name != "refresh":
-        frame = frame.f_back
-    return frame is not None
 
 
 def test_e17_an_auth_function_that_cannot_be_imported_is_a_clear_error(
