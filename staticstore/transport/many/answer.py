@@ -27,7 +27,7 @@ __all__ = ["IncomingAnswer", "new_scratch"]
 _MOST_CHUNK_LINE_BYTES = 1 << 12
 _MOST_LENGTH_DIGITS = 15
 _LARGE_BYTES = 1 << 20
-_LARGEST_KEPT_BYTES = (1 << 25) - (1 << 12)
+_LARGEST_KEPT_BYTES = (1 << 25) - (1 << 13)  # with what it is kept in, at most 32 MiB
 
 _HEAD_END = re.compile(rb"\n\r{0,2}\n")
 _HEAD_END_BYTES = 4  # at most

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import platform
+import subprocess
+import sys
 from http.client import HTTPException
 
 import pytest
@@ -216,3 +219,41 @@ def test_the_long_way_is_that_of_single_requests() -> None:
     message = reader.fields(reader.status().code, "GET")
     answer = read(data + b"abc")
     assert answer.fields == {name.lower(): value for name, value in message.items()}
+
+
+_RECEIVE_LARGE_BODIES = """
+import resource
+from staticstore.transport.many.answer import IncomingAnswer, new_scratch
+
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Length: 4194304\\r\\n\\r\\n"
+scratch = new_scratch()
+
+
+def receive():
+    answer = IncomingAnswer(scratch, 1 << 22, is_document=False)
+    answer.buffer[: len(HEAD)] = HEAD
+    answer.received(len(HEAD))
+    room = answer.buffer
+    room[:] = bytes(len(room))
+    answer.received(len(room))
+    del room
+    return answer.body()
+
+
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+[receive() for _ in range(4)]
+before = pages()
+[receive() for _ in range(4)]
+print((pages() - before) * resource.getpagesize())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the memory of glibc")
+def test_the_memory_of_a_large_body_is_used_for_the_next_ones() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _RECEIVE_LARGE_BODIES], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1 << 22  # taken from the system, which is 4 << 22 without that
