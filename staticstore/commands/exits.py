@@ -210,6 +210,8 @@ def _hint(error: StoreError) -> str | None:
             )
         case HTTPStatusError(status=404) if "give its format" in str(error):
             return "--format NAME reads an index that others publish"
+        case IndexFormatError() if "needs the extra" in str(error):
+            return None
         case IndexFormatError(url=str()) if "in this format" in str(error):
             return (
                 "the URL is that of the document itself, such as .../repodata.json, "

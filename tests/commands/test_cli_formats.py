@@ -140,7 +140,12 @@ def test_a_document_without_its_format_is_named_as_one(cli: Run, sums: Path) -> 
     ended = cli("ls", sums)
     assert ended.code == 2
     assert "is a file, and the root of a site is a folder" in ended.errors
-    assert "give its format" in ended.errors
+    assert "if it is an index in another form, give its format, 'sums'" in ended.errors
+
+
+def test_another_file_in_the_place_of_a_site_gets_no_name_of_a_format(cli: Run, sums: Path) -> None:
+    ended = cli("ls", sums.parent / "legend.txt")
+    assert ended.errors.splitlines()[0].endswith("give its format")
 
 
 @pytest.mark.parametrize(
@@ -172,3 +177,14 @@ def test_another_url_without_an_index_gets_no_hint_of_a_format(
 
 def test_a_name_that_is_alike_is_suggested(cli: Run, sums: Path) -> None:
     assert "did you mean 'conda'?" in cli("ls", "--format", "Conda", sums).errors
+
+
+def test_a_document_that_needs_an_extra_gets_no_hint_of_its_url(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.formats.zstandard.find_zstd", lambda: None)
+    (tmp_path / "repodata.json.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    ended = cli("ls", "--format", "conda", tmp_path / "repodata.json.zst")
+    assert ended.code == 7
+    assert "that needs the extra `zstd`" in ended.errors
+    assert "hint:" not in ended.errors
