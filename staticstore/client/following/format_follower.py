@@ -120,4 +120,6 @@ class FormatFollower(DirectFollower):
 
     def _confirmed(self, held: Held) -> Held:
         validators = self._tree.validators if self._recalls else {}
-        return dataclasses.replace(held, validators=validators, documents=len(self._tree))
+        return dataclasses.replace(
+            held, validators=validators, documents=len(self._tree), unread=self._tree.unread
+        )
