@@ -188,3 +188,13 @@ def test_a_document_that_needs_an_extra_gets_no_hint_of_its_url(
     assert ended.code == 7
     assert "that needs the extra `zstd`" in ended.errors
     assert "hint:" not in ended.errors
+
+
+@pytest.mark.parametrize("command", [["ls"], ["query"], ["query", "--count"]])
+def test_an_index_without_keys_says_what_was_left_out(
+    cli: Run, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "registry.txt").write_text(f"a {'ab' * 32} doi:10.5281/zenodo.1/a\n")
+    ended = cli(*command, "--format", "pooch", tmp_path / "registry.txt")
+    assert ended.code == 0
+    assert "'a' is left out: its place is at doi:" in ended.errors
