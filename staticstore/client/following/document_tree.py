@@ -388,8 +388,7 @@ def _check_failures(asked: list[_Node]) -> None:
     if len(asked) == 1:
         raise first.error
     error = copy.copy(first.error)  # of the same class
-    error.args = (
-        f"{len(failed)} of {len(asked)} documents of the index cannot be read; of one, "
-        f"{error.args[0]}",
-    )
+    why = ": " if len(failed) == 1 else ", one of them because "
+    counted = f"{len(failed)} of {len(asked)} documents of the index cannot be read"
+    error.args = (f"{counted}{why}{error.args[0]}",)
     raise error from first.error
