@@ -282,8 +282,6 @@ def mirror(
                 limit=limit,
                 signatures=signatures,
             )
-            if origin.held.unread is not None:
-                _LOG.warning("the copy may lack values: %s", origin.held.unread)
             run.prepare()
             if note.whole not in (None, is_whole):  # unknown until this run ends
                 write_mirror_note(folder, replace(note, whole=None))

@@ -198,3 +198,19 @@ def test_an_index_without_keys_says_what_was_left_out(
     ended = cli(*command, "--format", "pooch", tmp_path / "registry.txt")
     assert ended.code == 0
     assert "'a' is left out: its place is at doi:" in ended.errors
+
+
+def test_a_document_that_cannot_be_read_is_warned_of(cli: Run, tmp_path: Path) -> None:
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "a", "assets": {"x": {"href": "a"}}}
+    links = [{"rel": "item", "href": f"{name}.json"} for name in "ab"]
+    catalog = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "links": links}
+    for name, text in {
+        "catalog": json.dumps(catalog),
+        "a": json.dumps(item),
+        "b": "<html>",
+    }.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    ended = cli("ls", "--format", "stac", tmp_path / "catalog.json")
+    assert (ended.code, ended.text) == (0, "a/x\n")
+    assert "warning: the index may lack entries: a document" in ended.errors
+    assert "b.json" in ended.errors

@@ -45,7 +45,7 @@ def test_the_values_of_a_document_that_cannot_be_read_stay(
     ((key, reason),) = report.failed
     assert (key, report.deleted) == ("b/data", 0)
     assert "a document of the index cannot be read" in reason
-    assert "the copy may lack values" in caplog.text
+    assert "the index may lack entries: a document" in caplog.text
     with StaticStore(tmp_path / "copy") as copy:
         assert dict(copy.read_many(copy)) == {f"{name}/data": name.encode() for name in ITEMS}
     (catalog / "b.json").write_bytes(item)
