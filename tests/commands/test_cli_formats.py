@@ -141,6 +141,7 @@ def test_a_document_without_its_format_is_named_as_one(cli: Run, sums: Path) -> 
     assert ended.code == 2
     assert "is a file, and the root of a site is a folder" in ended.errors
     assert "if it is an index in another form, give its format, 'sums'" in ended.errors
+    assert "hint: --format NAME reads an index that others publish" in ended.errors
 
 
 def test_another_file_in_the_place_of_a_site_gets_no_name_of_a_format(cli: Run, sums: Path) -> None:
