@@ -140,6 +140,8 @@ _CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
     (IndexFormatError, ExitCode.BAD_INDEX),
     (StoreError, ExitCode.ERROR),
 )
+_LACKS_FORMAT = "give its format"
+_FORMAT_HINT = "--format NAME reads an index that others publish"
 # Click quotes surplus arguments, and a password may be among them.
 _QUOTED_ARGUMENTS = re.compile(r"(Got unexpected extra arguments?) \(.*\)", re.DOTALL)
 _LINE_BREAKS = re.compile(r"\n\t?")  # between the choices that it lists
@@ -169,6 +171,8 @@ def ending_of(error: BaseException) -> Ending | None:
             message = _QUOTED_ARGUMENTS.sub(r"\1", _LINE_BREAKS.sub(" ", error.format_message()))
             name = error.ctx.command_path if error.ctx is not None else "staticstore"
             hint = f"'{name} --help' shows how to use it"
+            if _LACKS_FORMAT in message:
+                hint = _FORMAT_HINT
             ending = Ending(ExitCode.USAGE, kind, message, hint)
             wrong = error.__cause__
             if not isinstance(wrong, ConditionError):
@@ -208,8 +212,10 @@ def _hint(error: StoreError) -> str | None:
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
                 "STATICSTORE_AUTH provide it; for a bucket, the environment does, too"
             )
-        case HTTPStatusError(status=404) if "give its format" in str(error):
-            return "--format NAME reads an index that others publish"
+        case HTTPStatusError(status=404) if _LACKS_FORMAT in str(error):
+            return _FORMAT_HINT
+        case IndexFormatError() if "needs the extra" in str(error):
+            return None
         case IndexFormatError(url=str()) if "in this format" in str(error):
             return (
                 "the URL is that of the document itself, such as .../repodata.json, "

@@ -99,6 +99,7 @@ def ls(
         if not count and pattern is not None:
             raise nothing_matches(f"no key matches {quoted(pattern)}", hint=_hint(index, pattern))
         if not count:
+            output.warnings(store.info()["warnings"])  # of an index that lost all of them
             output.note("no keys")
 
 

@@ -75,7 +75,7 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
-    origins: tuple[str, ...] = ()  # that the site may lead to; "any" among them for all
+    origins: tuple[str, ...] = ()  # that the site may lead to, as given: URLs, "any" and "own"
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
@@ -96,6 +96,7 @@ class CommonOptions:
     ) -> Iterator[StaticStore]:
         """Connect while the block lasts; a download resumes from `parts`, or from the cache."""
         access = self._access(url, *self.copies)
+        others = [origin for origin in self.origins if origin != "own"]
         try:
             store = StaticStore(
                 [url, *self.copies],
@@ -104,7 +105,7 @@ class CommonOptions:
                 lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
-                origins="any" if "any" in self.origins else self.origins or None,
+                origins="any" if "any" in others else others or ("own" if self.origins else None),
                 endpoint=self.endpoint,
                 region=self.region,
                 trust=self.trust,
@@ -250,7 +251,7 @@ _origin_option = _common_option(
     metavar="URL",
     multiple=True,
     callback=_keep,
-    help="Another host that values of the site may be on, or any; may be repeated.",
+    help="Another host that values may be on, 'any' for all or 'own' for none; may be repeated.",
 )
 
 _values_option = _common_option(

@@ -108,10 +108,11 @@ __all__ = ["publish"]
 )
 @click.option(
     "--also",
-    metavar="NAMES",
-    callback=lambda context, parameter, value: _export_names(value),
+    metavar="NAME,...",
+    multiple=True,
+    callback=lambda context, parameter, values: _export_names(values),
     help="Write the index for other programs, too, from now on: some of pooch, sums, stac and "
-    "datapackage, with commas.",
+    "datapackage; may be repeated.",
 )
 @click.option("--no-also", is_flag=True, help="Remove what --also has written.")
 @click.option(
@@ -289,11 +290,11 @@ def _feed_url(value: str | None) -> str | None:
         raise click.BadParameter(str(error)) from None
 
 
-def _export_names(value: str | None) -> list[str] | None:
+def _export_names(values: tuple[str, ...]) -> list[str] | None:
     from ..site.exports import checked_names  # slow to import
 
     try:
-        return None if value is None else checked_names(value.split(","))
+        return checked_names(",".join(values).split(",")) if values else None
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

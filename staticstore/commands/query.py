@@ -114,6 +114,8 @@ def query(
             if count:  # as of grep -c: the answer is there
                 raise click.exceptions.Exit(ExitCode.NO_SUCH_KEY)
             raise nothing_matches("nothing in the index matches")
+        if not found:
+            output.warnings(store.info()["warnings"])  # of an index that lost all of them
         if not found and not count:
             output.note("no keys")
 

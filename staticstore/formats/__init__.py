@@ -12,7 +12,6 @@ as an entry point of the group ``staticstore.formats``.
 
 from __future__ import annotations
 
-import fnmatch
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -24,7 +23,6 @@ __all__ = [
     "Link",
     "Read",
     "form_name",
-    "form_of_name",
     "known_form",
     "reader_of",
 ]
@@ -33,14 +31,6 @@ __all__ = [
 NAMES = ("autoindex", "conda", "datapackage", "pooch", "s3", "stac", "sums")
 
 _GROUP = "staticstore.formats"
-# The names that first documents mostly have, in lower case.
-_USUAL_NAMES = {
-    "conda": ("repodata*.json", "repodata*.zst", "current_repodata.json"),
-    "datapackage": ("datapackage.json",),
-    "pooch": ("registry.txt",),
-    "stac": ("catalog.json", "collection.json"),
-    "sums": ("md5sum*", "sha[0-9]*sum*", "checksum*", "*.md5", "*.sha256"),
-}
 
 
 class Document(NamedTuple):
@@ -163,25 +153,6 @@ def form_name(form: str | Read) -> str:
         return form
     kind = form if hasattr(form, "__qualname__") else type(form)
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def form_of_name(name: str) -> str | None:
-    """Return the form whose documents mostly have this name, for a hint; or None.
-
-    Parameters
-    ----------
-    name : str
-        The last segment of a URL or path.
-
-    Examples
-    --------
-    >>> form_of_name("SHA256SUMS"), form_of_name("index.json")
-    ('sums', None)
-    """
-    for form, patterns in _USUAL_NAMES.items():
-        if any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns):
-            return form
-    return None
 
 
 def known_form(document: Document) -> str | None:

@@ -52,8 +52,8 @@ def read(document: Document) -> Iterator[Entry]:
             raise ValueError(f"line {number} of the registry: {error}") from None
         if len(parts) not in (2, 3):
             raise ValueError(
-                f"line {number} of the registry has {len(parts)} parts, not a name, a digest "
-                "and perhaps a URL"
+                f"line {number} of the registry has {len(parts)} "
+                f"{'part' if len(parts) == 1 else 'parts'}, not a name, a digest and perhaps a URL"
             )
         if not _DIGEST.match(parts[1]):
             raise ValueError(f"line {number} of the registry: {parts[1]!r} is no digest")

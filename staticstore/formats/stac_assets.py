@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
+from ..errors import quoted_begin
 from . import Entry
 from .stac_documents import StacItem, asset_of
 from .stac_texts import AssetText, Common
@@ -39,7 +40,7 @@ def values_of(
     for name, raw in item.assets.items():
         key, asset = f"{above}/{name}", asset_of(raw)
         if asset is None or (href := asset.href) is None:
-            yield f"{key} is left out: it has no href"
+            yield f"{quoted_begin(key)} is left out: it has no href"
             continue
         if not href.startswith(("https:", "http:")) and not _ABSOLUTE.match(href):
             href = urljoin(own_url := base() if own_url is None else own_url, href)

@@ -70,7 +70,8 @@ def read(document: Document) -> Iterator[Entry | str]:
     if unread:
         shown = ", ".join(map(str, unread[:_SHOWN_LINES]))
         more = "" if len(unread) <= _SHOWN_LINES else f" and {len(unread) - _SHOWN_LINES} more"
-        yield f"no checksums, and left out: line {shown}{more}"
+        lines = "line" if len(unread) == 1 else "lines"
+        yield f"no checksums, and left out: {lines} {shown}{more}"
 
 
 def is_likely(document: Document) -> bool:

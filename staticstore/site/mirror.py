@@ -140,7 +140,8 @@ def mirror(
     ignored four times, and then followed.
 
     Values that cannot be fetched or written are reported, and the rest is copied; the
-    index of the copy keeps their old entries, if their old files are there.  Keys that
+    index of the copy keeps their old entries, if their old files are there.  So do values
+    that a foreign index lacks while one of its documents cannot be read.  Keys that
     `publish` would withhold, such as ``.git/config``, are skipped: the host chooses its
     keys, and such a file could take effect where the copy is.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from urllib.parse import quote
@@ -15,6 +16,7 @@ __all__ = [
     "SCHEME",
     "check_spelling",
     "folder_url",
+    "form_of_name",
     "split_document",
 ]
 
@@ -27,6 +29,14 @@ _BARE_URL = re.compile(
     r"((localhost|127(\.\d+){3})|([\w-]+\.)+[A-Za-z]{2,}|\d+(\.\d+){3})"
     r"(:\d+)?(/[^?#@]*)?(?=[?#]|$)"
 )
+# The names that first documents of other forms mostly have, in lower case.
+_USUAL_NAMES = {
+    "conda": ("repodata*.json", "repodata*.zst", "current_repodata.json"),
+    "datapackage": ("datapackage.json",),
+    "pooch": ("registry.txt",),
+    "stac": ("catalog.json", "collection.json"),
+    "sums": ("md5sum*", "sha[0-9]*sum*", "checksum*", "*.md5", "*.sha256"),
+}
 _INDEX_NAME = re.compile(r"(?:^|(?<=[/\\]))index(\.head)?\.json$")
 
 
@@ -55,14 +65,35 @@ def check_spelling(text: str, *, is_document: bool) -> None:
         folder = without_secrets(path[: named.start()]) or "."
         raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
     if os.path.isfile(path):
+        form = form_of_name(os.path.basename(path))
+        hint = "" if form is None else f", {form!r}"
         raise ValueError(
             f"{quoted(text)} is a file, and the root of a site is a folder: "
-            "if it is an index in another form, give its format"
+            f"if it is an index in another form, give its format{hint}"
         )
     # A name without a path is rather that of a file which is not there.
     if (bare := _BARE_URL.match(text)) and not (is_document and "/" not in bare[0]):
         url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
         raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
+
+
+def form_of_name(name: str) -> str | None:
+    """Return the form whose documents mostly have this name, for a hint; or None.
+
+    Parameters
+    ----------
+    name : str
+        The last segment of a URL or path.
+
+    Examples
+    --------
+    >>> form_of_name("SHA256SUMS"), form_of_name("index.json")
+    ('sums', None)
+    """
+    for form, patterns in _USUAL_NAMES.items():
+        if any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns):
+            return form
+    return None
 
 
 def split_document(text: str) -> tuple[str, str]:

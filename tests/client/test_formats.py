@@ -421,9 +421,18 @@ def test_a_poll_fails_if_more_than_half_cannot_be_had(host: Start, connect: Conn
     one = host(first=node(leaves=["a", "b"]), a=node(entries={"x": {}}), b=node(entries={"y": {}}))
     store = connect(one.url("first"), tree)
     one.answer(a=503, b=503)
-    with pytest.raises(TransportError, match="2 of 3 documents"):
+    message = "2 of 3 documents of the index cannot be read, one of them because the host answered"
+    with pytest.raises(TransportError, match=message):
         store.update_index()
     assert list(store) == ["x", "y"]
+
+
+def test_a_document_that_was_never_read_is_named_with_the_reason(
+    host: Start, connect: Connect
+) -> None:
+    one = host(first=node(links=["a"]))
+    with pytest.raises(TransportError, match="1 of 2 documents of the index cannot be read: the"):
+        connect(one.url("first"), tree)
 
 
 def test_a_poll_asks_for_a_part_of_the_leaves_in_turn(host: Start, connect: Connect) -> None:

@@ -735,6 +735,12 @@ def test_publish_writes_exports_keeps_them_up_and_removes_them(cli: Run, folder:
     assert not (folder / "items.json").exists()
 
 
+def test_exports_are_named_by_several_options(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--also", "sums", "--also", "stac,pooch").code == 0
+    for name in ("SHA256SUMS", "items.json", "registry.txt"):
+        assert (folder / name).exists()
+
+
 def test_a_name_of_no_export_is_refused(cli: Run, folder: Path) -> None:
     ended = cli("publish", folder, "--also", "sums,zip")
     assert ended.code == 2

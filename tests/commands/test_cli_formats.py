@@ -140,7 +140,13 @@ def test_a_document_without_its_format_is_named_as_one(cli: Run, sums: Path) -> 
     ended = cli("ls", sums)
     assert ended.code == 2
     assert "is a file, and the root of a site is a folder" in ended.errors
-    assert "give its format" in ended.errors
+    assert "if it is an index in another form, give its format, 'sums'" in ended.errors
+    assert "hint: --format NAME reads an index that others publish" in ended.errors
+
+
+def test_another_file_in_the_place_of_a_site_gets_no_name_of_a_format(cli: Run, sums: Path) -> None:
+    ended = cli("ls", sums.parent / "legend.txt")
+    assert ended.errors.splitlines()[0].endswith("give its format")
 
 
 @pytest.mark.parametrize(
@@ -172,3 +178,40 @@ def test_another_url_without_an_index_gets_no_hint_of_a_format(
 
 def test_a_name_that_is_alike_is_suggested(cli: Run, sums: Path) -> None:
     assert "did you mean 'conda'?" in cli("ls", "--format", "Conda", sums).errors
+
+
+def test_a_document_that_needs_an_extra_gets_no_hint_of_its_url(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.formats.zstandard.find_zstd", lambda: None)
+    (tmp_path / "repodata.json.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    ended = cli("ls", "--format", "conda", tmp_path / "repodata.json.zst")
+    assert ended.code == 7
+    assert "that needs the extra `zstd`" in ended.errors
+    assert "hint:" not in ended.errors
+
+
+@pytest.mark.parametrize("command", [["ls"], ["query"], ["query", "--count"]])
+def test_an_index_without_keys_says_what_was_left_out(
+    cli: Run, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "registry.txt").write_text(f"a {'ab' * 32} doi:10.5281/zenodo.1/a\n")
+    ended = cli(*command, "--format", "pooch", tmp_path / "registry.txt")
+    assert ended.code == 0
+    assert "'a' is left out: its place is at doi:" in ended.errors
+
+
+def test_a_document_that_cannot_be_read_is_warned_of(cli: Run, tmp_path: Path) -> None:
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "a", "assets": {"x": {"href": "a"}}}
+    links = [{"rel": "item", "href": f"{name}.json"} for name in "ab"]
+    catalog = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "links": links}
+    for name, text in {
+        "catalog": json.dumps(catalog),
+        "a": json.dumps(item),
+        "b": "<html>",
+    }.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    ended = cli("ls", "--format", "stac", tmp_path / "catalog.json")
+    assert (ended.code, ended.text) == (0, "a/x\n")
+    assert "warning: the index may lack entries: a document" in ended.errors
+    assert "b.json" in ended.errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -54,3 +55,16 @@ def test_what_is_no_origin_is_an_error_of_usage(cli: Run, url: str) -> None:
 def test_a_mirror_takes_the_option(cli: Run, url: str, other: RawServer, tmp_path: Path) -> None:
     assert cli("mirror", url, tmp_path / "copy", "--origin", other.url).code == 0
     assert (tmp_path / "copy/data/a.txt").read_bytes() == b"far away"
+
+
+def test_own_permits_no_other_host_where_a_format_permits_all(
+    cli: Run, other: RawServer, tmp_path: Path
+) -> None:
+    registry = tmp_path / "registry.txt"
+    registry.write_text(f"a.txt {hashlib.sha256(b'far away').hexdigest()} {other.url}a.txt\n")
+    with_format = ("get", "--format", "pooch", registry, "a.txt")
+    ended = cli(*with_format, "--origin", "own")
+    assert ended.code == 5
+    assert "to the store's origins" in ended.errors
+    assert other.requests == []
+    assert cli(*with_format, "--origin", "own", "--origin", other.url).out == b"far away"

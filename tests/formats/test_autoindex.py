@@ -9,6 +9,7 @@ import pytest
 
 from staticstore.errors import IndexFormatError
 from staticstore.formats import Document, Entry, Link, autoindex
+from staticstore.formats.parsing import parse
 from tests.formats.listings import PAGES, apache_table, nginx, python
 
 URL = "https://data.example.org/pub/"
@@ -231,6 +232,20 @@ def test_the_json_of_nginx_has_sizes_and_times() -> None:
         Link("./sub/", "sub/"),
         Entry("a b", {"size": 7, "modified": "2026-11-29T18:00:00Z"}),
     ]
+
+
+def test_a_name_in_json_that_is_not_utf_8_spoils_no_other() -> None:
+    body = '[{"name":"é.txt","size":1},{"name":"caf\udce9.txt","size":2}]'
+    found = entries(body.encode("utf-8", "surrogateescape"))
+    assert found == {"é.txt": {"size": 1}, "caf\udce9.txt": {"size": 2}}
+
+
+@pytest.mark.parametrize(
+    "body", [b'["caf\xe9"]', b'[{"name":"caf\xe9"}', b'["\xe9",' + b"[" * 100_000]
+)
+def test_json_that_is_no_listing_and_not_utf_8_is_refused(body: bytes) -> None:
+    with pytest.raises(IndexFormatError):
+        parse(autoindex.read, Document(URL, body, None, None), URL)
 
 
 def test_an_empty_folder_has_no_entries() -> None:

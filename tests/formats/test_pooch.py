@@ -66,7 +66,7 @@ def test_a_registry_that_pooch_has_made_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("alone", "line 2 of the registry has 1 parts"),
+        ("alone", "line 2 of the registry has 1 part, "),
         (f"a {SHA256} https://h/ more", "line 2 of the registry has 4 parts"),
         ("'open aa", "line 2 of the registry: No closing quotation"),
         (f"{SHA256}  a.txt", "'a.txt' is no digest"),

@@ -313,7 +313,7 @@ def test_an_absolute_asset_in_a_page_stays() -> None:
 def test_an_asset_without_an_href_is_left_out_and_reported(asset: object) -> None:
     found = item(assets={"bad": asset, "dem": {"href": "a.tif"}})
     assert list(entries(found)) == ["i/dem"]
-    assert warnings(found) == ["i/bad is left out: it has no href"]
+    assert warnings(found) == ["'i/bad' is left out: it has no href"]
 
 
 def test_what_is_no_item_is_left_out_and_reported() -> None:

@@ -94,6 +94,11 @@ iQIzBAEBCAAdFiEEP
     assert warnings(body) == ["no checksums, and left out: line 6"]
 
 
+def test_several_lines_that_are_no_checksums_are_counted_as_several() -> None:
+    body = b"a\n%b  a.txt\nb\n" % (b"ab" * 32)
+    assert warnings(body) == ["no checksums, and left out: lines 1, 3"]
+
+
 def test_a_name_that_is_not_utf_8_is_no_key() -> None:
     assert list(read(b"%b  caf\xe9\n" % (b"ab" * 32))) == ["caf\udce9"]
 

@@ -134,6 +134,14 @@ class DocumentTree:
         return (*texts[:MOST_PROBLEMS], *([f"and {more} more documents"] if more > 0 else ()))
 
     @property
+    def unread(self) -> str | None:
+        """Why a document that is there never said anything; None if there is no such document."""
+        for node in list(self._nodes.values()):
+            if node.said is None and node.error is not None and not node.is_gone:
+                return f"a document of the index cannot be read: {node.error}"
+        return None
+
+    @property
     def validators(self) -> Mapping[str, str]:
         """The validators that confirm all that was said; none if there are more documents."""
         return self._first.document.validators if len(self._nodes) == 1 else {}
@@ -380,8 +388,7 @@ def _check_failures(asked: list[_Node]) -> None:
     if len(asked) == 1:
         raise first.error
     error = copy.copy(first.error)  # of the same class
-    error.args = (
-        f"{len(failed)} of {len(asked)} documents of the index cannot be read; of one, "
-        f"{error.args[0]}",
-    )
+    why = ": " if len(failed) == 1 else ", one of them because "
+    counted = f"{len(failed)} of {len(asked)} documents of the index cannot be read"
+    error.args = (f"{counted}{why}{error.args[0]}",)
     raise error from first.error

@@ -16,12 +16,13 @@ from ...errors import (
     TransportError,
     quoted,
 )
-from ...formats import Document, form_of_name, known_form
+from ...formats import Document, known_form
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.document import Absent, Fetched
 from ...transport.http.failures import cannot_be_decoded
 from ...transport.http.wire import Deadline, SizeLimit
+from ...transport.location import form_of_name
 from ...transport.values.remote_value import anywhere
 from .current_document import DOCUMENT_FIELDS, CurrentDocument
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ...transport.http.session import Session
 
 __all__ = ["FormatFollower"]
+
+_LOG = logging.getLogger("staticstore")
 
 
 class FormatFollower(DirectFollower):
@@ -88,6 +91,8 @@ class FormatFollower(DirectFollower):
         else:
             self._tree.recall(held.validators)
         self._tree.poll(deadline, every=every or held is None or anew)
+        if held is None and (unread := self._tree.unread) is not None:
+            _LOG.warning("the index may lack entries: %s", unread)
         if held is not None and not anew and self._tree.sha256 in (None, held.sha256):
             return self._confirmed(held)
         merged = self._tree.merged()
@@ -120,4 +125,6 @@ class FormatFollower(DirectFollower):
 
     def _confirmed(self, held: Held) -> Held:
         validators = self._tree.validators if self._recalls else {}
-        return dataclasses.replace(held, validators=validators, documents=len(self._tree))
+        return dataclasses.replace(
+            held, validators=validators, documents=len(self._tree), unread=self._tree.unread
+        )

@@ -76,8 +76,9 @@ class Held:
     source: str | None = None
     #: Whether it was made of an older index, so that its bytes were never hashed.
     is_derived: bool = False
-    #: Of how many documents it was made, in a foreign format.
+    #: Of how many documents it was made, in a foreign format; why it lacks what one of them says.
     documents: int | None = None
+    unread: str | None = None
     #: The signatures of the head, and when they expire (seconds since 1970); None without them.
     expires: float | None = None
     signatures: TrustState | None = None
@@ -338,8 +339,7 @@ def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
     root = read_root(head, documents.read)
     if root is None or root.lines.size > most:
         return ()
-    text = documents.read(root.lines)
-    if text is None:
+    if (text := documents.read(root.lines)) is None:
         return ()
     blocks = root.blocks_of(text, 2, head.index.size - 2)
     if not blocks or (blocks[0].offset, blocks[-1].end) != (2, head.index.size - 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ from ...index import codec
 from ...index.fields import visible_metadata
 
 if TYPE_CHECKING:
+    from ...client.site_snapshot import SiteSnapshot
     from ...index.fields import Content
     from ...index.snapshot import Index
+    from ..folder.site_folder import SiteFolder
 
-__all__ = ["completed_contents", "count_checks"]
+__all__ = ["completed_contents", "count_checks", "unknown_values"]
 
 # Fields by which a foreign index shows that a value has changed.
 _MARKS = ("size", "modified", "etag", "listed", "sha512", "sha1", "md5")
@@ -54,6 +57,27 @@ def _completed(copied: Index, origin: Index, key: str, content: Content) -> Cont
     if None in (known.size, known.sha256) or content.size not in (None, known.size):
         return content
     return content._replace(size=known.size, sha256=known.sha256)
+
+
+def unknown_values(folder: SiteFolder, copied: Index, origin: SiteSnapshot) -> dict[str, str]:
+    """Return the values of a copy that its origin may still have, and why that is not known.
+
+    What a document lists that could not be read is missing from the index as if it were
+    deleted.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy.
+    copied : Index
+        Its index.
+    origin : SiteSnapshot
+        What is copied now.
+    """
+    if (why := origin.held.unread) is None:
+        return {}
+    missing = (key for key in copied if key not in origin.snapshot)
+    return {key: why for key in missing if os.path.isfile(f"{folder.data}/{key}")}
 
 
 def count_checks(contents: Mapping[str, Content], keys: Iterable[str]) -> dict[str, int]:

@@ -27,7 +27,7 @@ from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
 from .copy_fetching import fetch_named
 from .fetching import Fetching, ProgressSum, ValueProgress, check_index_links, link_problems
-from .foreign_values import completed_contents, count_checks
+from .foreign_values import completed_contents, count_checks, unknown_values
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
@@ -117,6 +117,7 @@ class MirrorRun:
         self._named_files = named_by_entries(self.origin.snapshot if self._is_whole else None)
         self._wanted: list[str] = []
         self._described: Mapping[str, Any] = {}
+        self._unknown: dict[str, str] = {}
         self._files: list[str] = []  # below data/, if some may be deleted
         self._about_names: frozenset[str] | None = None
 
@@ -186,7 +187,8 @@ class MirrorRun:
         self._read_notes()
         standing = self._skip_withheld()
         keys = [key for key in self._keys if key not in self.skipped or key in standing]
-        left = len(self._settled) + len(keys)
+        self._unknown = unknown_values(self.folder, self._old_index, self.origin)
+        left = len(self._settled) + len(keys) + len(self._unknown)
         self._check_part(left)
         if self.delete:
             self._files = list(files_below(self.folder.data))
@@ -199,11 +201,9 @@ class MirrorRun:
         if unfit or len(keys) != len(fit):
             fit = {key: fit[key] for key in keys if key not in unfit}
         self.survey = survey(self.folder, fit, self._noted, clears=self.delete)
-        self.failed = {
-            key: reason
-            for key, reason in (unfit | self.survey.refused).items()
-            if key not in self.skipped
-        }
+        self.survey.occupied |= self._unknown.keys()
+        refused = self._unknown | unfit | self.survey.refused
+        self.failed = {key: why for key, why in refused.items() if key not in self.skipped}
         for key in standing & self.survey.kept.keys():
             reason = self.skipped.pop(key)
             _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
@@ -259,7 +259,7 @@ class MirrorRun:
         if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
             key, reason = min(lost.items())
             why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
-            left = len(self._settled) + len(self._keys) - len(lost)
+            left = len(self._settled) + len(self._keys) + len(self._unknown) - len(lost)
             self.guards.check_shrink("the mirror", self._old_count, left, why=why)
 
     def _is_as_before(self, key: str) -> bool:
@@ -363,11 +363,12 @@ class MirrorRun:
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]
+        yield from ((key, self._old_index[key]) for key in self._unknown)
 
     def _named(self) -> set[str]:
         """Return the keys of the copy's index."""
         gone = (key for key in (*self.failed, *self.skipped) if not self._is_as_before(key))
-        return set(self._settled).union(self._keys).difference(gone)
+        return set(self._settled).union(self._keys, self._unknown).difference(gone)
 
     def finish(self) -> None:
         """Delete files that the index does not name, if asked to, and note digests.
