@@ -81,28 +81,14 @@ def is_likely(document: Document) -> bool:
 
 
 def _of_json(body: bytes) -> _Listed:
-    for row in _rows(body):
+    for row in decode_objects(body.decode("utf-8", "replace").encode()):  # some names are no text
         if not isinstance(row.get("name"), str):
             raise ValueError("a row of the listing has no name")
         metadata = {"size": row["size"]} if "size" in row else {}
         if isinstance(row.get("mtime"), str):
             with suppress(ValueError, OverflowError):  # not a time of nginx
                 metadata["modified"] = time_text(parsedate_to_datetime(row["mtime"]))
-        yield row["name"], row.get("type") == "directory", metadata
-
-
-def _rows(body: bytes) -> list[dict[str, Any]]:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        import json  # seldom needed
-
-        # nginx writes a name as it is.  One that is no text is no key; the others are.
-        rows = json.loads(body.decode("utf-8", "surrogateescape"))
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError("the listing is not an array of objects") from None
-        return rows
-    return decode_objects(body)
+        yield row["name"].replace("\ufffd", "\udcff"), row.get("type") == "directory", metadata
 
 
 def _of_html(url: str, body: bytes) -> _Listed:
