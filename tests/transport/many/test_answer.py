@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.transport.http.http1 import HeaderReader
+from staticstore.transport.many import answer
 from staticstore.transport.many.answer import IncomingAnswer, new_scratch
 
 BODY = bytes(range(256)) * 2
@@ -219,6 +220,17 @@ def test_the_long_way_is_that_of_single_requests() -> None:
     message = reader.fields(reader.status().code, "GET")
     answer = read(data + b"abc")
     assert answer.fields == {name.lower(): value for name, value in message.items()}
+
+
+@pytest.mark.parametrize("has_ctypes", [True, False])
+def test_a_large_body_has_the_bytes_that_came(
+    has_ctypes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_ctypes:
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+    monkeypatch.setattr(answer, "_memory_maker", answer._memory_maker.__wrapped__)
+    body = bytes(range(256)) * (1 << 12)
+    assert read(sized(body), 100, 1 << 19).body() == body
 
 
 _RECEIVE_LARGE_BODIES = """
