@@ -35,14 +35,14 @@ __all__ = ["Batch", "Carriers", "fastest_carrier", "fetch_all", "submit"]
 @cache
 def fastest_carrier() -> Callable[[Wire], Carrier]:
     """Return the fastest class of carriers that is installed."""
-    with fork_gate().passing():
-        try:
+    try:
+        with fork_gate().passing():
             from .curl import CurlCarrier
-        except ImportError:
-            from .threads import ThreadCarrier
+    except ImportError:
+        from .threads import ThreadCarrier
 
-            return ThreadCarrier
-        return CurlCarrier
+        return ThreadCarrier
+    return CurlCarrier
 
 
 class Carriers:
