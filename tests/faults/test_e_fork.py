@@ -118,6 +118,9 @@ def locks_of(*roots: object) -> list[threading.Lock]:
             found[id(one)] = one
         elif isinstance(one, PerProcess):  # may not exist yet
             waiting.append(one.get())
+        elif isinstance(one, threading.Condition):
+            # Not those of its waiting threads: they are held as long as the wait lasts.
+            waiting.append(one._lock)  # type: ignore[attr-defined]
         elif isinstance(one, type) and one.__module__.partition(".")[0] in _PACKAGES:
             waiting += vars(one).values()
         elif isinstance(one, types.FunctionType):
@@ -135,16 +138,16 @@ class Holding:
         self._held, self._done = threading.Event(), threading.Event()
 
     def _hold(self) -> None:
-        for lock in self._locks:
-            assert lock.acquire(timeout=TIMEOUT)
-        self._held.set()
-        self._done.wait(TIMEOUT)
-        for lock in self._locks:
-            lock.release()
+        with ExitStack() as stack:
+            for lock in self._locks:
+                assert lock.acquire(timeout=TIMEOUT / 2), "another thread holds a lock"
+                stack.callback(lock.release)
+            self._held.set()
+            self._done.wait(TIMEOUT)
 
     def __enter__(self) -> None:
         self._call = Call(self._hold)
-        assert self._held.wait(TIMEOUT)
+        assert self._held.wait(TIMEOUT), self._call.result()
 
     def __exit__(self, *error: object) -> None:
         self._done.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -150,13 +151,18 @@ class Squid(Daemon):
         return ["-N", "-f", "squid.conf", "-n", self._service]
 
     def is_ready(self) -> bool:
-        """Read it from squid's own log.
+        """Read in squid's own log that the port is bound, and try whether it listens there yet.
 
-        Connecting to a port on which nothing listens yet would also do, except
-        once in 28,000 times, when the kernel picks that very port for our end.
+        Squid logs that it accepts connections just before it does.  To connect would not do
+        alone: once in 28,000 times the kernel picks the same port, still free, for our end.
         """
         log = self.folder / "cache.log"
-        return log.exists() and b"Accepting HTTP Socket connections" in log.read_bytes()
+        if not log.exists() or b"Accepting HTTP Socket connections" not in log.read_bytes():
+            return False
+        with contextlib.suppress(ConnectionRefusedError):
+            self.settle()
+            return True
+        return False
 
     def clear(self) -> None:
         """Remove squid's shared memory, named after the service."""
