@@ -137,7 +137,7 @@ CARRIED_DOCUMENT_BYTES = 1 << 20
 ROOM_MADE_BYTES = 1 << 22
 # That an answer waits for others which come at the same time.  benchmark: zarr-10
 GATHERED_SECONDS = 3e-4
-CURL_WAIT_SECONDS = 1.0  # for sockets, at most.  Longer: fewer wake-ups
+CURL_WAIT_SECONDS = 1.0  # for sockets, and the next request, at most.  Longer: fewer wake-ups
 BUNCH_SECONDS = 0.01  # for others after the awaited answer: threads that take turns are slow
 CARRIER_JOIN_SECONDS = 0.5  # that the exit of the interpreter waits for libcurl
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ..telling.watch import OpenWatch, Subscribe
-from .replies import LoopReplies
+from .calls import LoopReplies
 
 if TYPE_CHECKING:
     from ...index.changes import Change

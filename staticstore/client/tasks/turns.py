@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...errors import NotConnectedError, StoreError
 from ...transport.values.ranges import WantedParts, checked_bounds
-from .calls import AsyncCalls, resolve
+from .calls import AsyncCalls, LoopReplies, resolve
 
 if TYPE_CHECKING:
     from ...index.fields import Content
     from ..site_snapshot import Values
     from ..view_values import ViewValues
-    from .replies import LoopReplies
     from .requests import Found
 
 __all__ = ["AskedRead", "AwaitedReads", "BegunReads", "Reads", "TurnReads", "results"]

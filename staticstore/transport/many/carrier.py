@@ -235,6 +235,8 @@ class ConnectionCount:
         At most, as far as files can be opened.
     current : int
         At present.
+    is_far : bool
+        Whether the last answer was slow to come.
     """
 
     def __init__(self, first: int, most: int) -> None:
@@ -242,6 +244,7 @@ class ConnectionCount:
         self._first = min(first, self.most)
         self._answered_at = 0.0
         self.current = self._first
+        self.is_far = False
 
     def note_size(self, size: int) -> None:
         """Note that so many bytes are requested: one more if that takes long anywhere."""
@@ -251,7 +254,8 @@ class ConnectionCount:
     def note_answer(self, waited: float) -> None:
         """Note an answer that was waited for so many seconds: one more if it was slow."""
         self._answered_at = time.monotonic()
-        if waited > tuning.FAR_SECONDS:
+        self.is_far = waited > tuning.FAR_SECONDS
+        if self.is_far:
             self._add(1)
 
     def note_wait(self) -> float:

@@ -1,4 +1,4 @@
-"""One connection of libcurl: it connects, through a proxy and TLS, and the requests are ours.
+"""One connection: libcurl connects, through a proxy and TLS, and the requests are ours.
 
 libcurl's own transfers pass on each line of a head and each 16 KiB of a body by a call of
 Python, which takes several times as long as to receive them (benchmark: zarr-large).
@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pycurl
@@ -23,7 +23,9 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ..http.template import PeerCheck, RequestTemplate, field_lines
 from .answer import IncomingAnswer
-from .carrier import SubmittedRequest
+
+if TYPE_CHECKING:
+    from .carrier import SubmittedRequest
 
 if not hasattr(pycurl.Curl, "recv_into"):
     raise ImportError("pycurl 7.46 or newer is needed")  # threads do the work
@@ -40,7 +42,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 class CurlConnection:
     """A connection to the host of a template, for one request after the other.
 
-    Only the thread of its carrier uses it.
+    One thread uses it at a time; with TLS, always that of its carrier.
 
     Parameters
     ----------
@@ -52,17 +54,21 @@ class CurlConnection:
     Attributes
     ----------
     handle : Curl
-        What connects.
+        What connects, and encrypts.
     submitted : SubmittedRequest or None
         The request that is sent; None if it is idle.
     answer : IncomingAnswer
         To that request.
     file : int
         The descriptor of the socket; -1 until it is connected.
+    is_ours : bool
+        Whether it is connected, and libcurl needed no more.
     is_reused : bool
         Whether an earlier request was answered on it.
     speaks_tls : bool
         Whether the host or its proxy is spoken to by TLS.
+    taken_at : float
+        When the request was taken, by the monotonic clock.
     waited_before : float
         For `ConnectionCount.note_answer`.
     """
@@ -71,9 +77,10 @@ class CurlConnection:
         self.template = template
         self.submitted: SubmittedRequest | None = None
         self.file = -1
+        self.is_ours = False
         self.is_reused = False
         self.speaks_tls = "https:" in (template.root.url[:6], (template.proxy or "")[:6])
-        self.waited_before = 0.0
+        self.taken_at = self.waited_before = 0.0
         self._scratch = scratch
         self._address = ""
         self._common = _fields_text(template, template.headers)
@@ -81,6 +88,8 @@ class CurlConnection:
         self._last_at = self._window_began = 0.0
         self._window_count = 0
         self.handle = _handle(template)
+        # What sends and receives; both do so in the same way.
+        self._line: pycurl.Curl | socket.socket = self.handle
 
     # -- one request -------------------------------------------------------------
 
@@ -98,7 +107,7 @@ class CurlConnection:
         self.answer = IncomingAnswer(
             self._scratch, request.size, is_document=request.fields is not None
         )
-        self._last_at = self._window_began = now
+        self.taken_at = self._last_at = self._window_began = now
         self._window_count = 0
         if submitted.report is not None:
             submitted.report.begin()
@@ -117,16 +126,24 @@ class CurlConnection:
         return b"".join((b"GET ", target.encode(), b" HTTP/1.1\r\n", common, part, b"\r\n"))
 
     def opened(self, now: float) -> None:
-        """Note that it is connected."""
+        """Note that it is connected; without TLS, take the socket over from libcurl.
+
+        Raises
+        ------
+        OSError
+            There are no more descriptors.
+        """
         self.file = self.handle.getinfo(pycurl.ACTIVESOCKET)
         self._address = self.handle.getinfo(pycurl.PRIMARY_IP)
         self._last_at = self._window_began = now
+        if not self.speaks_tls:
+            self._line = own = _duplicate(self.file)
+            self.file, self.is_ours = own.fileno(), True
 
     @property
     def is_open(self) -> bool:
         """Whether libcurl still has the socket; it may close one that it takes for idle."""
-        number: int = self.handle.getinfo(pycurl.ACTIVESOCKET)
-        return number == self.file
+        return self.is_ours or self.handle.getinfo(pycurl.ACTIVESOCKET) == self.file
 
     @property
     def wants_to_send(self) -> bool:
@@ -141,13 +158,13 @@ class CurlConnection:
         InnerAddressError
             Nothing may be sent to this address.
         pycurl.error
-            The connection is broken.
+            The connection is broken; or OSError.
         """
         if (check := self.template.check_peer) is not None:
             check(self._address)
         try:
             while self._unsent:
-                self._unsent = self._unsent[self.handle.send(self._unsent) :]
+                self._unsent = self._unsent[self._line.send(self._unsent) :]
         except BlockingIOError:
             return False
         return True
@@ -166,7 +183,7 @@ class CurlConnection:
         try:
             # Until there is no more: with TLS, some of it may be in libcurl's memory.
             while not answer.is_complete:
-                answer.received(self.handle.recv_into(answer.buffer))
+                answer.received(self._line.recv_into(answer.buffer))
         except BlockingIOError:
             if answer.count > before:
                 self._last_at = now
@@ -179,10 +196,13 @@ class CurlConnection:
         With TLS, it may be in the memory of the library, while the socket has no more.
         """
         try:
-            self.handle.recv_into(self._scratch)
+            if isinstance(self._line, socket.socket):
+                self._line.recv(1, socket.MSG_PEEK)  # any thread may do this
+            else:
+                self._line.recv_into(self._scratch)
         except BlockingIOError:
             return False
-        except pycurl.error:
+        except (pycurl.error, OSError):
             pass
         return True
 
@@ -210,6 +230,22 @@ class CurlConnection:
         assert submitted is not None, "it was taken"
         self.is_reused = True
         return submitted
+
+    def close(self) -> None:
+        """Close it; of one that is not ours, the handle was removed from the others before."""
+        self._line.close()
+        self.handle.close()
+
+
+def _duplicate(number: int) -> socket.socket:
+    """Return a socket of our own for a descriptor that libcurl will close."""
+    lent = socket.socket(fileno=number)
+    try:
+        own = lent.dup()
+    finally:
+        lent.detach()
+    own.setblocking(False)
+    return own
 
 
 def failure_of(error: Exception) -> StoreError:

@@ -389,7 +389,7 @@ def test_c24_what_follows_an_answer_within_a_record_of_tls_is_not_taken_for_the_
 def test_c24_no_idle_connection_is_used_on_which_something_has_come(
     start: Start, session_at: SessionAt
 ) -> None:
-    """Nobody watches them while others are busy."""
+    """Though the thread has other connections to wait for."""
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxxxxxxxxx"
     together, idle, end = threading.Barrier(3), threading.Event(), threading.Event()
     has_followed = threading.Semaphore(0)
@@ -423,7 +423,8 @@ def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
 ) -> None:
     if engine != "curl":
         pytest.skip("a thread leaves it to a single request")
-    from staticstore.transport.many import curl
+    from staticstore.transport.many.curl_connection import CurlConnection
+    from staticstore.transport.many.curl_connections import CurlConnections
 
     def closes(request: Request, wire: Wire) -> None:
         if request.number == 1:
@@ -433,7 +434,9 @@ def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
 
     server = start(closes)
     session = session_at(server.url)
-    monkeypatch.setattr(curl, "ready_files", lambda *arguments: ())  # it ends only later
+    # As if it ended only later.
+    monkeypatch.setattr(CurlConnection, "has_more", lambda self: False)
+    monkeypatch.setattr(CurlConnections, "_end_idle", lambda self, file: None)
     assert [fetch_all(session, wanted(number)) != [None] for number in range(3)] == [True] * 3
     assert (len(server.requests), server.connections) == (4, 2)
 
@@ -467,14 +470,18 @@ def test_after_an_answer_to_part_of_a_request_the_connection_is_not_used_again(
 
 
 def test_a_connection_that_libcurl_has_closed_is_replaced(
-    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
+    start: Start,
+    session_at: SessionAt,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
 ) -> None:
     if engine != "curl":
         pytest.skip("threads have sockets of their own")
     from staticstore.transport.many.curl_connection import CurlConnection
 
-    server = start(good)
-    session = session_at(server.url)
+    server = start(good, ssl_context=certificates.context(certificates.server))
+    session = session_at(server.url, verify=str(certificates.authority))
     monkeypatch.setattr(CurlConnection, "is_open", False)
     for number in range(2):
         assert fetch_all(session, wanted(number)) != [None]
@@ -517,11 +524,11 @@ def test_c25_an_answer_that_came_while_the_process_was_stopped_is_no_timeout(
 ) -> None:
     if engine != "curl":
         pytest.skip("each thread waits for one socket alone")
-    from staticstore.transport.many import curl
+    from staticstore.transport.many import curl_connections
 
     late, has_come, noted = threading.Event(), threading.Event(), Noted()
     clock = Clock()
-    monkeypatch.setattr(curl, "time", clock)
+    monkeypatch.setattr(curl_connections, "time", clock)
 
     def answers(request: Request, wire: Wire) -> None:
         if request.path == "/1":
@@ -584,6 +591,15 @@ def test_a_slow_answer_adds_a_connection_until_there_are_enough() -> None:
     assert counts == [2, 3, 4, 4]
     count.reset()
     assert count.current == 2
+
+
+def test_a_host_is_far_as_long_as_its_answers_are_slow() -> None:
+    count = ConnectionCount(2, 4)
+    found = [count.is_far]
+    for waited in (1.0, 0.0):
+        count.note_answer(waited)
+        found.append(count.is_far)
+    assert found == [False, True, False]
 
 
 def test_no_thread_begins_before_the_first_request(
@@ -1057,11 +1073,11 @@ def test_e4_a_fork_waits_for_the_first_handshake_too(
 ) -> None:
     if engine != "curl":
         pytest.skip("urllib3 shakes hands for threads")
-    from staticstore.transport.many import curl
+    from staticstore.transport.many import curl_connections
 
     inside: list[None] = []
     noted: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    connect = curl._Connections.connect
+    connect = curl_connections.CurlConnections.connect
 
     @contextlib.contextmanager
     def passing() -> Iterator[None]:
@@ -1069,13 +1085,13 @@ def test_e4_a_fork_waits_for_the_first_handshake_too(
         yield
         inside.pop()
 
-    def noting(self: curl._Connections) -> None:
+    def noting(self: curl_connections.CurlConnections) -> None:
         if self._connecting:
             noted.put(bool(inside))
         connect(self)
 
-    monkeypatch.setattr(curl._Connections, "connect", noting)
-    monkeypatch.setattr(curl, "fork_gate", lambda: SimpleNamespace(passing=passing))
+    monkeypatch.setattr(curl_connections.CurlConnections, "connect", noting)
+    monkeypatch.setattr(curl_connections, "fork_gate", lambda: SimpleNamespace(passing=passing))
     submit(session_at("https://127.0.0.1:1/"), wanted(1), lambda one: None)
     assert noted.get(timeout=TIMEOUT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from staticstore.client.tasks.replies import LoopReplies
+from staticstore.client.tasks.calls import LoopReplies
 from tests.client.scene import Call
 
 
