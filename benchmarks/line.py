@@ -7,6 +7,7 @@ then, for each line that it reads, the number of bytes fetched so far.
 from __future__ import annotations
 
 import re
+import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ def line_to(
 class _Counter(Relay):
     """A relay that adds up the lengths of the responses that pass through it."""
 
+    selector = selectors.SelectSelector
     fetched = 0
 
     def count(self, data: bytes, *, up: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 import socket
 import struct
 import threading
 from concurrent.futures import Future
-from typing import Self
+from typing import ClassVar, Self
 
 
 class Relay:
@@ -27,6 +28,9 @@ class Relay:
     rate : float, optional
         The most bytes a second to the client, on each connection by itself.
     """
+
+    #: What waits for sockets and times; select(2) alone does not round times up to milliseconds.
+    selector: ClassVar[type[selectors.BaseSelector]] = selectors.DefaultSelector
 
     def __init__(self, server_port: int, *, delay: float = 0.0, rate: float | None = None) -> None:
         self.server_port = server_port
@@ -49,9 +53,7 @@ class Relay:
         """Start listening; after `stop`, again at the same port."""
         if self._thread is None:
             started: Future[None] = Future()
-            self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._listen(started)), daemon=True
-            )
+            self._thread = threading.Thread(target=self._run, args=[started], daemon=True)
             self._thread.start()
             started.result(timeout=10.0)
         return self
@@ -66,6 +68,13 @@ class Relay:
             thread, self._thread = self._thread, None
             self._loop.call_soon_threadsafe(self._stopped.set)
             thread.join(timeout=10.0)
+
+    def _run(self, started: Future[None]) -> None:
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner.run(self._listen(started))
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(self.selector())
 
     async def _listen(self, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
