@@ -123,7 +123,7 @@ class Sender:
         self._is_root = root.origin == self.perimeter.origin
         self._own = self._new_own()
         self._known_template: RequestTemplate | None = None
-        self._known_proxies: tuple[Any, ...] = ()  # variables, and what they mean for the host
+        self._known_proxies: tuple[object, dict[str, str]] = (None, {})  # for these variables
         self._moving = PerProcess(threading.Lock)
         self._has_moved = False
 
@@ -319,10 +319,9 @@ class Sender:
             return self._proxies_of_environment(url)
         # What `get_environ_proxies` looks at, all variables, takes long for many small reads.
         variables = (host, *map(os.environ.get, _PROXY_VARIABLES))
-        if self._known_proxies[:1] != (variables,):
+        if self._known_proxies[0] != variables:
             self._known_proxies = variables, self._proxies_of_environment(url)
-        found: dict[str, str] = self._known_proxies[1]
-        return found
+        return self._known_proxies[1]
 
     def _proxies_of_environment(self, url: str) -> dict[str, str]:
         proxy = select_proxy(url, get_environ_proxies(url))
@@ -350,20 +349,19 @@ class Sender:
         return min(self._connect_timeout, left), min(self._silence, left)
 
     def template(self) -> RequestTemplate | None:
-        """Return what all requests to the root have in common.
+        """Return what all requests to the root have in common; the same object if nothing changed.
 
-        None if the root is a folder or behind a SOCKS proxy.  It is the same object as
-        before unless the proxy or the authentication has changed.
+        None if the root is a folder or behind a SOCKS proxy.
         """
         root, auth = self.root, self.auth
         proxies = {} if root.is_local else self._proxies_for(root.url)
+        (wire, session), known = self.own, self._known_template
+        if known is not None and known.is_of(root, wire, auth) and known.proxies is proxies:
+            return known
         proxy = select_proxy(root.url, proxies)
         if root.is_local or urlsplit(proxy or "http:").scheme not in _HTTP:
             return None
-        wire, session = self.own
-        known = self._known_template
-        is_known = known is not None and known.wire is wire and known.auth is auth
-        if known is not None and is_known and known.root is root and known.proxy == proxy:
+        if known is not None and known.is_of(root, wire, auth) and known.proxy == proxy:
             return known
         with mapped(wire, key=None, url=root.url):
             request = Request("GET", "", {})
@@ -385,6 +383,7 @@ class Sender:
                 headers={name: field_text(value) for name, value in prepared.headers.items()},
                 auth=auth,
                 signer=signer,
+                proxies=proxies,
                 proxy=proxy,
                 verify=self._verify,
                 cert=self._cert,

@@ -163,6 +163,8 @@ class RequestTemplate(NamedTuple):
     auth: AuthBase | None
     #: Signs each request; None if the same credentials serve for all.
     signer: Signer | None
+    #: Among which the proxy was chosen.
+    proxies: Mapping[str, str]
     #: URL, with credentials.
     proxy: str | None
     verify: bool | str
@@ -179,6 +181,10 @@ class RequestTemplate(NamedTuple):
     prefix: str
     #: What follows it.
     query: str
+
+    def is_of(self, root: Root, wire: Wire, auth: AuthBase | None) -> bool:
+        """Return whether it was made for these."""
+        return self.root is root and self.wire is wire and self.auth is auth
 
 
 def is_of_requests(call: object) -> bool:
