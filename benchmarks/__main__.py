@@ -91,7 +91,7 @@ def main() -> None:
                 command = [sys.executable, "-m", "benchmarks.process", module, subject.name]
                 place = [folder, url, str(asked.entries)]
                 runs = _in_turn(command, subject, place, rounds, console)
-                measurements[subject.name] = Measurement.of(day, runs)
+                measurements[subject.name] = Measurement.of(day, runs, subject.targets)
     new = Record(asked.entries, asked.value, {day: machine(server)}, measurements)
     console.print(Markdown(as_markdown(new, [subject for _, subject in chosen])))
     if asked.write:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .subjects import Figures
+from .subjects import Figures, Target
 
 __all__ = ["Measurement", "Record"]
 
@@ -20,11 +20,23 @@ class Measurement:
     day: str
     #: By contender, the median of each figure.
     medians: dict[str, Figures]
+    #: Of the targets that are significant, by peer: how probable such runs are if both are equal.
+    chances: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, day: str, runs: dict[str, list[Figures]]) -> Measurement:
+    def of(
+        cls, day: str, runs: dict[str, list[Figures]], targets: Sequence[Target] = ()
+    ) -> Measurement:
         """Return the medians of some runs of each contender."""
-        return cls(day, {contender: _medians(some) for contender, some in runs.items() if some})
+        medians = {contender: _medians(some) for contender, some in runs.items() if some}
+        chances = {
+            peer: _chance(runs[target.contender], runs[peer], target.figure)
+            for target in targets
+            if target.is_significant
+            for peer in target.peers
+            if {target.contender, peer} <= medians.keys()
+        }
+        return cls(day, medians, chances)
 
     def times_faster(self, ours: str, peer: str) -> float:
         """Return how many times faster ours is."""
@@ -79,6 +91,18 @@ class Record:
             {day: machines[day] for day in sorted(days)},
             measurements,
         )
+
+
+def _chance(ours: list[Figures], theirs: list[Figures], figure: str) -> float:
+    """Return how probable it is that ours is that much larger if both are equal.
+
+    By the one-sided test of Mann and Whitney, as of Go's benchstat; it assumes nothing about
+    how the figures are distributed.
+    """
+    from scipy.stats import mannwhitneyu
+
+    samples = ([run[figure] for run in runs] for runs in (ours, theirs))
+    return float(mannwhitneyu(*samples, alternative="greater").pvalue)
 
 
 def _medians(runs: list[Figures]) -> Figures:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .record import Measurement, Record
-from .subjects import Figures, Subject, Target
+from .subjects import Subject, Target
 
 __all__ = ["as_markdown", "machine"]
 
@@ -36,6 +36,7 @@ _PACKAGES = [
     "numpy",
     "zarr",
 ]
+_SIGNIFICANT = 0.05  # chance below which a difference counts
 _UNITS = {"seconds": "time", "cpu": "CPU", "wire": "bytes on the wire", "peak": "memory"}
 
 
@@ -59,7 +60,8 @@ def as_markdown(record: Record, subjects: Sequence[Subject]) -> str:
             f"{record.entries:,} entries of eight fields and a large value of {record.value:,} "
             "MiB, by `make bench-full`.  Contenders ran in turn, each in a fresh process; the "
             "figures are medians, and ratios are of medians.  Machines differ: compare ratios, "
-            "not times.",
+            "not times.  Where a chance p stands, a target is missed only by a difference that is "
+            f"significant (p < {_SIGNIFICANT}, one-sided Mann-Whitney U test).",
             *(line for day in record.machines for line in ("", f"{day}:", *_listed(record, day))),
             "",
             "## Targets",
@@ -69,7 +71,7 @@ def as_markdown(record: Record, subjects: Sequence[Subject]) -> str:
             *(
                 f"| {one.what} | {one.wanted} | {one.reached} | {'yes' if one.is_met else 'no'} |"
                 for subject in known
-                for one in _outcomes(record.measurements[subject.name].medians, subject)
+                for one in _outcomes(record.measurements[subject.name], subject)
             ),
             "",
             "## Figures",
@@ -131,22 +133,18 @@ def _versions() -> Iterator[str]:
         yield " ".join(output.split()[:2])
 
 
-def _outcomes(medians: dict[str, Figures], subject: Subject) -> Iterator[_Outcome]:
+def _outcomes(measurement: Measurement, subject: Subject) -> Iterator[_Outcome]:
+    medians = measurement.medians
     for target in subject.targets:
-        peers = [peer for peer in _peers(target) if peer in medians]
+        peers = [peer for peer in target.peers if peer in medians]
         if target.contender in medians and (peers or target.peer is None):
-            yield _outcome(medians, subject, target, peers)
-
-
-def _peers(target: Target) -> tuple[str, ...]:
-    if target.peer is None:
-        return ()
-    return (target.peer,) if isinstance(target.peer, str) else target.peer
+            yield _outcome(measurement, subject, target, peers)
 
 
 def _outcome(
-    medians: dict[str, Figures], subject: Subject, target: Target, peers: list[str]
+    measurement: Measurement, subject: Subject, target: Target, peers: list[str]
 ) -> _Outcome:
+    medians = measurement.medians
     ours = medians[target.contender][target.figure]
     what = f"{subject.title}: {target.contender}"
     if not peers:
@@ -159,7 +157,13 @@ def _outcome(
     kind = "x" if target.figure == "seconds" else f"x less {_UNITS[target.figure]}"
     among = f", the best of {len(peers)}" if len(peers) > 1 else ""
     wanted = f"{round(target.bound, 2):,g} {kind} against {peer}{among}"
-    return _Outcome(what, wanted, f"{ratio:,.{1 if ratio >= 10 else 2}f} x", ratio >= target.bound)
+    reached, is_met = f"{ratio:,.{1 if ratio >= 10 else 2}f} x", ratio >= target.bound
+    if peer in measurement.chances:
+        chance = measurement.chances[peer]
+        wanted += f", p < {_SIGNIFICANT}"
+        reached += f", p = {chance:.2g}"
+        is_met = is_met or chance >= _SIGNIFICANT
+    return _Outcome(what, wanted, reached, is_met)
 
 
 def _rows(measurement: Measurement, subject: Subject) -> Iterator[str]:

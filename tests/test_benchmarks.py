@@ -154,7 +154,7 @@ def test_each_contender_measures_something(live: LiveSite, subject: str, contend
 
 
 def report(subject: Subject, runs: dict[str, list[dict[str, float]]]) -> str:
-    measurements = {subject.name: Measurement.of("2026-02-03", runs)}
+    measurements = {subject.name: Measurement.of("2026-02-03", runs, subject.targets)}
     return as_markdown(Record(7, 1, {"2026-02-03": ["a machine"]}, measurements), [subject])
 
 
@@ -173,6 +173,21 @@ def test_ours_is_compared_with_the_best_of_the_peers_that_ran() -> None:
     found = {name: [{"seconds": time}] for name, time in (("ours", 2.0), ("b", 8.0), ("c", 6.0))}
     text = report(subject, found)
     assert "| to do it: ours | 1.5 x against c, the best of 2 | 3.00 x | yes |" in text
+
+
+@pytest.mark.parametrize(
+    ("times", "reached"),
+    [
+        ([1.02, 0.99, 1.03, 1.01], "0.99 x, p = 0.34 | yes"),
+        ([1.12, 1.09, 1.13, 1.11], "0.90 x, p = 0.014 | no"),
+    ],
+)
+def test_what_is_no_slower_may_be_slower_by_chance(times: list[float], reached: str) -> None:
+    target = Target("ours", "seconds", 1, "peer", is_significant=True)
+    runs = {"ours": times, "peer": [1.0, 1.04, 0.98, 1.005]}
+    found = {name: [{"seconds": one} for one in some] for name, some in runs.items()}
+    text = report(Subject("a", "to do it", {}, (target,)), found)
+    assert f"| to do it: ours | 1 x against peer, p < 0.05 | {reached} |" in text
 
 
 def test_a_target_whose_peers_did_not_run_is_left_out() -> None:

@@ -96,13 +96,22 @@ class Target:
 
     Without a peer, `bound` is the largest figure that ours may reach.  With one, it is
     the factor by which ours must be smaller; with several, smaller than the best of
-    those that ran.
+    those that ran.  A significant target is missed only by a difference that is
+    improbable if both are equal: what is no slower is sometimes a little slower.
     """
 
     contender: str
     figure: str
     bound: float
     peer: str | tuple[str, ...] | None = None
+    is_significant: bool = False
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The peers, of which there may be none."""
+        if self.peer is None:
+            return ()
+        return (self.peer,) if isinstance(self.peer, str) else self.peer
 
 
 @dataclass(frozen=True)

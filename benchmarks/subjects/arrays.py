@@ -132,7 +132,11 @@ SUBJECTS = [
             f"zarr-far-{at_once}",
             f"zarr: 2,000 chunks of 16 KiB, {at_once} at once, 20 ms a round trip",
             _contenders("small-chunks", at_once=at_once, delay=_DELAY),
-            (Target("ours, with `fast`", "seconds", 1, "ObjectStore, obstore"),),
+            (
+                Target(
+                    "ours, with `fast`", "seconds", 1, "ObjectStore, obstore", is_significant=True
+                ),
+            ),
             rounds=7,
             sites="arrays",
         )
@@ -146,7 +150,7 @@ SUBJECTS = [
             Target("ours, with `fast`", "seconds", 1, _HASHED),
             Target("ours, with `fast`", "seconds", 0.6, "ObjectStore, obstore"),
         ),
-        rounds=7,
+        rounds=15,  # which differ by more than those of the others
         sites="arrays",
     ),
     Subject(

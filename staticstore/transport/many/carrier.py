@@ -235,8 +235,6 @@ class ConnectionCount:
         At most, as far as files can be opened.
     current : int
         At present.
-    is_far : bool
-        Whether the last answer was slow to come.
     """
 
     def __init__(self, first: int, most: int) -> None:
@@ -244,7 +242,7 @@ class ConnectionCount:
         self._first = min(first, self.most)
         self._answered_at = 0.0
         self.current = self._first
-        self.is_far = False
+        self._slow_answers = 0  # since the last prompt one
 
     def note_size(self, size: int) -> None:
         """Note that so many bytes are requested: one more if that takes long anywhere."""
@@ -254,9 +252,16 @@ class ConnectionCount:
     def note_answer(self, waited: float) -> None:
         """Note an answer that was waited for so many seconds: one more if it was slow."""
         self._answered_at = time.monotonic()
-        self.is_far = waited > tuning.FAR_SECONDS
-        if self.is_far:
+        if waited > tuning.FAR_SECONDS:
+            self._slow_answers += 1
             self._add(1)
+        else:
+            self._slow_answers = 0
+
+    @property
+    def is_far(self) -> bool:
+        """Whether no answer is prompt; of many that are requested at once, the first is."""
+        return self._slow_answers > self.most
 
     def note_wait(self) -> float:
         """Return for how long to wait for an answer at most; twice as many after that."""

@@ -64,6 +64,8 @@ class CurlCarrier(Carrier):
         self._bell.ring()
 
     def _send_now(self, connections: CurlConnections) -> None:
+        if connections.count:  # the thread wakes for them: the two would take turns
+            return
         sending = self._next(self._count.current - connections.count)
         left = connections.send_now(sending)
         self._running.difference_update(left)
