@@ -66,7 +66,7 @@ class CurlCarrier(Carrier):
     def _send_now(self, connections: CurlConnections) -> None:
         if connections.count:  # the thread wakes for them: the two would take turns
             return
-        sending = self._next(self._count.current - connections.count)
+        sending = self._next(self._count.current)
         left = connections.send_now(sending)
         self._running.difference_update(left)
         self._waiting.extendleft(reversed(left))

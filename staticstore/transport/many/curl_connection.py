@@ -232,9 +232,8 @@ class CurlConnection:
         return submitted
 
     def close(self) -> None:
-        """Close it; of one that is not ours, the handle was removed from the others before."""
+        """Close it; a handle that libcurl still needs was removed from the others before."""
         self._line.close()
-        self.handle.close()
 
 
 def _duplicate(number: int) -> socket.socket:

@@ -64,6 +64,14 @@ def good(request: Request, wire: Wire) -> None:
     wire.response(206, part, fields)
 
 
+def closes_at_the_second(request: Request, wire: Wire) -> None:
+    """Close the connection in the place of the second answer."""
+    if request.number == 1:
+        wire.close()
+    else:
+        good(request, wire)
+
+
 def but(path: str, answer: Answer) -> Answer:
     """Answer one path by a script."""
     return lambda request, wire: (answer if request.path == path else good)(request, wire)
@@ -426,13 +434,7 @@ def test_a_request_that_meets_the_end_of_its_connection_is_sent_again(
     from staticstore.transport.many.curl_connection import CurlConnection
     from staticstore.transport.many.curl_connections import CurlConnections
 
-    def closes(request: Request, wire: Wire) -> None:
-        if request.number == 1:
-            wire.close()
-        else:
-            good(request, wire)
-
-    server = start(closes)
+    server = start(closes_at_the_second)
     session = session_at(server.url)
     # As if it ended only later.
     monkeypatch.setattr(CurlConnection, "has_more", lambda self: False)

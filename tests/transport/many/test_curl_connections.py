@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,36 +15,28 @@ pytest.importorskip("pycurl")
 
 from staticstore import TransportTimeout, tuning
 from staticstore.transport.http.session import Session
-from staticstore.transport.many.batch import fetch_all, submit
+from staticstore.transport.many.batch import Carriers, fetch_all, submit
 from staticstore.transport.many.carrier import SubmittedRequest
 from staticstore.transport.many.curl_connection import CurlConnection
-from staticstore.transport.many.request import SizedAnswer, SizedRequest
+from staticstore.transport.many.request import SizedRequest
 from tests.engines import sending_by
 from tests.servers import Request, Wire, write_certificates
 from tests.transport.conftest import SessionAt, Start
-
-BODY = b"0123456789"
-TIMEOUT = 20.0  # seconds after which a test has failed
-
-Noted = queue.SimpleQueue[SubmittedRequest]
+from tests.transport.many.test_carrier import (
+    BODY,
+    TIMEOUT,
+    Noted,
+    body_of,
+    closes_at_the_second,
+    good,
+    wanted,
+)
 
 
 @pytest.fixture(autouse=True)
 def _carried_by_libcurl() -> Iterator[None]:
     with sending_by("curl"):
         yield
-
-
-def good(request: Request, wire: Wire) -> None:
-    wire.response(body=BODY)
-
-
-def wanted(name: str) -> list[SizedRequest]:
-    return [SizedRequest(name, len(BODY))]
-
-
-def body_of(one: SubmittedRequest) -> bytes | None:
-    return one.outcome.body if isinstance(one.outcome, SizedAnswer) else None
 
 
 class HeldCarrier:
@@ -59,16 +50,13 @@ class HeldCarrier:
         self._held.set()
         self._end.wait(TIMEOUT)
 
-    def release(self) -> None:
-        self._end.set()
-
     def __enter__(self) -> HeldCarrier:
         submit(self._session, wanted("first"), self._hold)
         assert self._held.wait(TIMEOUT)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.release()
+        self._end.set()
 
 
 def test_a_request_is_sent_on_an_idle_connection_while_the_thread_is_busy(
@@ -149,13 +137,7 @@ def test_c24_nothing_is_sent_on_an_idle_connection_on_which_something_has_come(
 def test_a_request_sent_by_its_own_thread_is_sent_again_if_the_host_has_closed(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def closes(request: Request, wire: Wire) -> None:
-        if request.number == 1:
-            wire.close()
-        else:
-            good(request, wire)
-
-    server = start(closes)
+    server = start(closes_at_the_second)
     session, noted = session_at(server.url), Noted()
     with HeldCarrier(session):
         submit(session, wanted("second"), noted.put)
@@ -248,8 +230,6 @@ def test_c25_a_host_that_is_silent_on_a_kept_connection_is_noticed(
 
 def wait_for_rest(session: Session) -> None:
     """Return when the thread of the carrier waits without an end."""
-    from staticstore.transport.many.batch import Carriers
-
     carrier = session.companion(Carriers).choose()
     connections = carrier._connections  # type: ignore[attr-defined]
     pause = threading.Event()
