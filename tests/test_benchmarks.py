@@ -57,6 +57,7 @@ CONTENDERS = {
         "encore",
     ),
     "many-far": ("ours, packed", "ours", "requests, 16 threads"),
+    "async-slow": ("ours, whose answer takes 3 s", "ours, whose answer is prompt"),
     "chunks-slow": ("ours, with `fast`", "ours"),
     "few-far": ("ours, with `fast`", "ours"),
     "calls-tls": ("ours, with `fast`", "ours"),

@@ -6,11 +6,15 @@ import asyncio
 import hashlib
 import json
 import random
+import threading
 import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
+
+from tests.servers import RawServer, Request, Wire, serve_files
+from tests.sites import index_of
 
 from ..fetchers import Fetch, Piece
 from ..stores import connect_ours
@@ -133,6 +137,44 @@ def _ranges(connect: Connect) -> Run:
     return run
 
 
+def _beside_a_slow_answer(seconds: float) -> Run:
+    """Await 50 values, the answer to the first of which takes so long; measure the others."""
+    values = {f"k{number:02}": bytes(1 << 10) for number in range(50)}
+    files = {f"data/{key}": value for key, value in values.items()}
+    first, *others = values
+
+    def run(place: Place) -> Figures:
+        end = threading.Event()
+
+        def slow(request: Request, wire: Wire) -> None:
+            end.wait(seconds)
+            wire.response(body=values[first])
+
+        answers = serve_files({**files, "index.json": index_of(values)}).but(
+            {f"data/{first}": slow}
+        )
+        with RawServer(answers) as server, connect_ours(server.url) as store:
+
+            async def read_others() -> asyncio.Task[bytes]:
+                reading = asyncio.create_task(store.read_async(first))
+                await asyncio.gather(*map(store.read_async, others))
+                return reading
+
+            async def finish(reading: asyncio.Task[bytes]) -> None:
+                end.set()
+                assert await reading == values[first]
+
+            with asyncio.Runner() as runner:
+                runner.run(store.read_async(others[0]))  # so that all is imported
+                with place.meter.measuring() as figures:
+                    reading = runner.run(read_others())
+                assert not (seconds and reading.done()), "it was not slow"
+                runner.run(finish(reading))
+        return figures
+
+    return run
+
+
 def _digests(place: Place, prefix: str) -> dict[str, str]:
     with urllib.request.urlopen(f"{place.site.url}index.json") as answer:
         index = json.load(answer)
@@ -171,6 +213,27 @@ SUBJECTS = [
         },
         (Target("ours, with `fast`", "seconds", 1, tuple(_PEERS)),),
         rounds=7,
+        sites="values",
+    ),
+    Subject(
+        "async-slow",
+        "49 values of 1 KiB, awaited at once with another one",
+        {
+            "ours, with `fast`, whose answer takes 3 s": with_fast(_beside_a_slow_answer(3.0)),
+            "ours, with `fast`, whose answer is prompt": with_fast(_beside_a_slow_answer(0.0)),
+            "ours, whose answer takes 3 s": without_fast(_beside_a_slow_answer(3.0)),
+            "ours, whose answer is prompt": without_fast(_beside_a_slow_answer(0.0)),
+        },
+        (
+            Target(
+                "ours, with `fast`, whose answer takes 3 s",
+                "seconds",
+                1,
+                "ours, with `fast`, whose answer is prompt",
+                is_significant=True,
+            ),
+        ),
+        rounds=15,
         sites="values",
     ),
     Subject(
